@@ -1,0 +1,194 @@
+//! Many inputs read as one capture: the frame with the earliest time stamp comes next.
+//!
+//! Inputs of the same time stamp come in the order given. An input whose own time stamps go backwards is
+//! still read in its own order: only the next frame of each is ever compared. It leaves out sorting
+//! within a file, which would need memory without a bound.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use super::input::{Input, Wanted};
+use super::{Problem, Record, Stop};
+use crate::wire::{Frame, LinkType, PacketRef, Timestamp};
+
+/// Capture files, pipes and standard input, read as one capture.
+///
+/// Memory is bounded for each input: a map takes address space and, while it is walked over, two
+/// windows of 16 MiB; a pipe takes half a megabyte; a compressed file takes a thread, two megabytes and its
+/// decoder's state, from its first frame to its last and not before.
+pub struct FileSet {
+    names: Vec<String>,
+    inputs: Vec<Lane>,
+    /// The input that delivered last.
+    current: Option<usize>,
+    /// Time and index of the next record of every other input that still has one.
+    waiting: BinaryHeap<Reverse<(u64, usize)>>,
+    problems: Vec<Problem>,
+    clock: u64,
+}
+
+/// An input and how far it has been delivered.
+struct Lane {
+    input: Input,
+    /// The record that was stepped to last: delivered last, or next while others come first.
+    record: Record,
+    /// Only glanced at: that record has to be stepped to once more.
+    asleep: bool,
+    /// Frames delivered.
+    number: u64,
+}
+
+impl FileSet {
+    /// Opens everything and never fails: what can't be read is told by [`Self::problems`]. `-` is standard
+    /// input. Opening a named pipe waits for its writer.
+    #[must_use]
+    pub fn open(paths: &[PathBuf]) -> Self {
+        let several = paths.len() > 1;
+        let wanted = if several { Wanted::Glance } else { Wanted::Everything };
+        let mut set = Self {
+            names: Vec::with_capacity(paths.len()),
+            inputs: Vec::with_capacity(paths.len()),
+            current: None,
+            waiting: BinaryHeap::new(),
+            problems: Vec::new(),
+            clock: 0,
+        };
+        for (index, path) in paths.iter().enumerate() {
+            let (input, problem) = Input::open(path, wanted);
+            set.names.push(input.name().to_owned());
+            set.problems.extend(problem);
+            set.inputs.push(Lane { input, record: Record::default(), asleep: false, number: 0 });
+            if several {
+                set.line_up(index);
+            }
+        }
+        // A lone file is not looked into before it is asked for.
+        set.current = if several { None } else { set.inputs.first().map(|_| 0) };
+        set
+    }
+
+    /// The paths as given, by the `input` of a frame.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The next frame over all inputs, or `None` when all have ended. Its octets stay where they are until
+    /// the next call; those of a mapped file, as long as its map.
+    #[inline]
+    pub fn next_frame(&mut self) -> Option<Frame<'_>> {
+        let index = self.step()?;
+        let lane = self.inputs.get_mut(index)?;
+        let record = &lane.record;
+        lane.number += 1;
+        self.clock = self.clock.max(record.time);
+        Some(Frame {
+            at: PacketRef { time: Timestamp(record.time), input: index as u32, number: lane.number },
+            clock: Timestamp(self.clock),
+            link_type: LinkType(record.link_type),
+            octets: lane.input.octets(record),
+            original_len: record.original_len,
+        })
+    }
+
+    /// What could not be read so far: cut tails, lying lengths, files of another kind, failing
+    /// decompression. At most one for each input.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Octets consumed, and of how many if that is known: not for pipes. Compressed files count as they lie
+    /// on disk.
+    #[must_use]
+    pub fn position(&self) -> (u64, Option<u64>) {
+        let positions = self.inputs.iter().map(|lane| lane.input.position());
+        positions.fold((0, Some(0)), |(consumed, total), (input_consumed, size)| {
+            (consumed + input_consumed, total.zip(size).map(|(total, size)| total + size))
+        })
+    }
+
+    /// The map of an input, if it is a plain regular file: its frames are slices of it, so a thread that
+    /// holds the map can be handed offsets instead of copies.
+    #[must_use]
+    pub fn map(&self, input: u32) -> Option<Arc<Mmap>> {
+        self.inputs.get(input as usize)?.input.map().map(Arc::clone)
+    }
+
+    /// Steps the current input on; it stays the current one as long as no other is due. Gives the index of
+    /// the input whose record comes next.
+    #[inline]
+    fn step(&mut self) -> Option<usize> {
+        let Some(index) = self.current else { return self.change_over() };
+        let lane = self.inputs.get_mut(index)?;
+        if let Err(stop) = lane.input.next(&mut lane.record) {
+            self.close(index, stop);
+            return self.change_over();
+        }
+        match self.waiting.peek() {
+            Some(Reverse(head)) if *head < (lane.record.time, index) => {
+                self.park(index);
+                self.change_over()
+            }
+            _ => Some(index),
+        }
+    }
+
+    /// The earliest of the waiting inputs becomes the current one.
+    #[cold]
+    fn change_over(&mut self) -> Option<usize> {
+        self.current = None;
+        while let Some(Reverse((_, index))) = self.waiting.pop() {
+            if self.is_awake(index) {
+                self.current = Some(index);
+                break;
+            }
+        }
+        self.current
+    }
+
+    /// Steps once more to the first record of an input that was only glanced at. `false`: it can't be read
+    /// a second time.
+    fn is_awake(&mut self, index: usize) -> bool {
+        let Some(lane) = self.inputs.get_mut(index) else { return false };
+        if !std::mem::take(&mut lane.asleep) {
+            return true;
+        }
+        match lane.input.wake().and_then(|()| lane.input.next(&mut lane.record)) {
+            Ok(()) => true,
+            Err(stop) => {
+                self.close(index, stop);
+                false
+            }
+        }
+    }
+
+    /// Looks at the first record of an input to know its turn.
+    fn line_up(&mut self, index: usize) {
+        let Some(lane) = self.inputs.get_mut(index) else { return };
+        match lane.input.next(&mut lane.record) {
+            Ok(()) => {
+                lane.asleep = lane.input.sleep();
+                self.park(index);
+            }
+            Err(stop) => self.close(index, stop),
+        }
+    }
+
+    fn park(&mut self, index: usize) {
+        if let Some(lane) = self.inputs.get(index) {
+            self.waiting.push(Reverse((lane.record.time, index)));
+        }
+    }
+
+    #[cold]
+    fn close(&mut self, index: usize, stop: Stop) {
+        if let Some(lane) = self.inputs.get_mut(index) {
+            self.problems.extend(lane.input.finish(stop));
+        }
+    }
+}

@@ -1,0 +1,652 @@
+//! The only door into the core: frames in, records out, everything counted.
+//!
+//! One engine holds the flows of one worker. It fails never and logs nothing; what it could not follow it counts.
+
+use crate::finding::{Case, Ending, Flow, Record};
+use crate::limits::{
+    EMBRYO_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS,
+};
+use crate::mail::{Confidence, Detector, End, Hint, Interest, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless};
+use crate::secret::FingerprintKey;
+use crate::stream::{Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Mark, Pool, Receiver, Side, Slot};
+use crate::wire::{Flags, Frame, PacketRef, Segment, SeqNumber, Skip, Timestamp, decode};
+
+/// Which ports suggest which protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports {
+    hints: Vec<(u16, Hint)>,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        let mut ports = Self { hints: Vec::new() };
+        for info in &PROTOCOLS {
+            ports.set(info.protocol, info.ports);
+            for &port in info.implicit_tls_ports {
+                ports.hints.push((port, Hint { protocol: info.protocol, is_implicit_tls: true }));
+            }
+        }
+        ports
+    }
+}
+
+impl Ports {
+    /// Sets the ports where a protocol speaks clear text, in place of the usual ones.
+    pub fn set(&mut self, protocol: Protocol, list: &[u16]) {
+        self.hints.retain(|(port, hint)| (hint.protocol != protocol || hint.is_implicit_tls) && !list.contains(port));
+        self.hints.extend(list.iter().map(|&port| (port, Hint { protocol, is_implicit_tls: false })));
+    }
+
+    /// What a server's port suggests.
+    #[must_use]
+    pub fn hint(&self, port: u16) -> Option<Hint> {
+        self.hints.iter().find(|(known, _)| *known == port).map(|(_, hint)| *hint)
+    }
+
+    /// All ports, for a capture filter.
+    pub fn all(&self) -> impl Iterator<Item = u16> + '_ {
+        self.hints.iter().map(|(port, _)| *port)
+    }
+}
+
+/// What an engine has seen. *Frames = segments + skipped*, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames pushed.
+    pub frames: u64,
+    /// Their captured octets.
+    pub octets: u64,
+    /// Frames that are TCP segments.
+    pub segments: u64,
+    /// Frames that are not, by [`Skip`].
+    pub skipped: [u64; Skip::ALL.len()],
+    /// Frames cut by the snap length.
+    pub cut: u64,
+    /// Flows that were followed as mail.
+    pub mail_flows: u64,
+    /// Flows given up because the table was full.
+    pub evicted: u64,
+    /// Reassembly.
+    pub stream: Counts,
+}
+
+impl Counters {
+    /// Adds another engine's.
+    pub fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.octets += other.octets;
+        self.segments += other.segments;
+        self.cut += other.cut;
+        self.mail_flows += other.mail_flows;
+        self.evicted += other.evicted;
+        for (sum, count) in self.skipped.iter_mut().zip(other.skipped) {
+            *sum += count;
+        }
+        self.stream.add(&other.stream);
+    }
+
+    /// Whether every frame is accounted for.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.frames == self.segments + self.skipped.iter().sum::<u64>()
+    }
+}
+
+/// What the engine is told once.
+#[derive(Clone)]
+pub struct Settings {
+    /// Bounds.
+    pub limits: Limits,
+    /// Port hints.
+    pub ports: Ports,
+    /// Key of all fingerprints.
+    pub key: FingerprintKey,
+}
+
+/// Follows the flows of one worker.
+pub struct Engine {
+    table: FlowTable<State>,
+    shared: Shared,
+    since_sweep: u32,
+}
+
+/// What all flows use.
+struct Shared {
+    settings: Settings,
+    pool: Pool,
+    counters: Counters,
+    out: Out,
+}
+
+#[derive(Default)]
+enum State {
+    /// Nothing is known yet.
+    #[default]
+    New,
+    /// SYNs, no data.
+    Embryo(Embryo),
+    /// No mail: followed no further.
+    Other,
+    /// May be mail, or is.
+    Live(Box<Live>),
+}
+
+/// What the handshake told.
+#[derive(Clone, Copy)]
+struct Embryo {
+    /// First data sequence number of each side.
+    first: [Option<SeqNumber>; 2],
+    client: Side,
+    start: PacketRef,
+    packets: u32,
+}
+
+struct Live {
+    connection: Connection,
+    talk: Talk,
+}
+
+/// What is said on a connection, and by whom.
+struct Talk {
+    key: FlowKey,
+    client: Side,
+    /// A SYN told who the client is.
+    is_sure_of_ends: bool,
+    is_midstream: bool,
+    has_gap: bool,
+    has_fin: bool,
+    vlan: Option<u16>,
+    start: PacketRef,
+    last: PacketRef,
+    packets: u64,
+    octets: [u64; 2],
+    server_captured: bool,
+    app: App,
+}
+
+enum App {
+    Probing(Box<Probe>),
+    Mail(Box<dyn Detector>, Box<Case>),
+    /// Nothing more to learn; the session is still to be told.
+    Done(Box<Case>),
+    NotMail,
+}
+
+/// How often idle flows are looked for. What is idle is decided by the flow's own clock, not by this.
+const SWEEP_EVERY: u32 = 256;
+
+impl Engine {
+    /// A new engine.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            table: FlowTable::new(settings.limits.flows),
+            shared: Shared {
+                pool: Pool::new(settings.limits.reorder_buffers),
+                counters: Counters::default(),
+                out: Out::default(),
+                settings,
+            },
+            since_sweep: 0,
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Takes the next frame; what it brings to light goes to `records`.
+    #[inline]
+    pub fn push(&mut self, frame: &Frame<'_>, records: &mut Vec<Record>) {
+        let counters = &mut self.shared.counters;
+        counters.frames += 1;
+        counters.octets += frame.octets.len() as u64;
+        counters.cut += u64::from(frame.octets.len() < frame.original_len as usize);
+        match decode(frame) {
+            Ok(segment) => {
+                counters.segments += 1;
+                self.segment(&segment, frame, records);
+            }
+            Err(skip) => counters.skipped[skip as usize] += 1,
+        }
+    }
+
+    /// The capture is over: every flow is concluded.
+    pub fn finish(&mut self, records: &mut Vec<Record>) {
+        for class in Class::ALL {
+            while let Some(slot) = self.table.oldest(class) {
+                self.conclude(slot, End::CaptureEnded, records);
+            }
+        }
+    }
+
+    fn segment(&mut self, segment: &Segment<'_>, frame: &Frame<'_>, records: &mut Vec<Record>) {
+        let clock = frame.clock;
+        self.since_sweep += 1;
+        if self.since_sweep >= SWEEP_EVERY {
+            self.since_sweep = 0;
+            self.sweep(clock, records);
+        }
+        let (key, side) = FlowKey::between(segment.source, segment.destination);
+        if self.table.is_full() {
+            self.evict(records);
+        }
+        let (slot, before) = self.table.touch(&key, clock);
+        if clock.since(before) > idle_ns(self.table.class(slot)) {
+            self.conclude(slot, End::Idle, records);
+            let (slot, _) = self.table.touch(&key, clock);
+            return self.dispatch(slot, &key, side, segment, frame, records);
+        }
+        self.dispatch(slot, &key, side, segment, frame, records);
+    }
+
+    #[inline]
+    fn dispatch(
+        &mut self,
+        slot: Slot,
+        key: &FlowKey,
+        side: Side,
+        segment: &Segment<'_>,
+        frame: &Frame<'_>,
+        records: &mut Vec<Record>,
+    ) {
+        match self.table.value(slot) {
+            State::Other if !is_opening(segment) => {}
+            State::Live(live) => {
+                if segment.flags.has(Flags::SYN) {
+                    let is_new = is_opening(segment) && live.connection.is_over(frame.clock);
+                    return if is_new { self.reopen(slot, key, side, segment, frame, records) } else { live.syn(side, segment, &mut self.shared) };
+                }
+                let class = live.push(side, segment, frame, &mut self.shared, records);
+                self.settle(slot, class);
+            }
+            State::New | State::Embryo(_) | State::Other => self.begin(slot, key, side, segment, frame, records),
+        }
+    }
+
+    /// A flow without data so far.
+    fn begin(
+        &mut self,
+        slot: Slot,
+        key: &FlowKey,
+        side: Side,
+        segment: &Segment<'_>,
+        frame: &Frame<'_>,
+        records: &mut Vec<Record>,
+    ) {
+        let embryo = match self.table.value(slot) {
+            State::Embryo(embryo) => Some(*embryo),
+            _ => None,
+        };
+        if segment.flags.has(Flags::SYN) {
+            let embryo = greet(embryo, side, segment, frame.at);
+            *self.table.value(slot) = State::Embryo(embryo);
+            return self.table.set_class(slot, Class::Embryo);
+        }
+        if let State::Embryo(embryo) = self.table.value(slot) {
+            embryo.packets += 1;
+        }
+        if segment.payload.is_empty() || segment.flags.has(Flags::RST) {
+            return;
+        }
+        if self.is_hopeless(key, side, segment, embryo) {
+            *self.table.value(slot) = State::Other;
+            return self.table.set_class(slot, Class::Other);
+        }
+        let mut live = Box::new(Live::new(key, side, segment, frame, embryo, &self.shared.settings.ports));
+        let class = live.push(side, segment, frame, &mut self.shared, records);
+        *self.table.value(slot) = State::Live(live);
+        self.settle(slot, class);
+    }
+
+    /// Whether the first data show at once that this is no mail; most flows end here.
+    fn is_hopeless(&self, key: &FlowKey, side: Side, segment: &Segment<'_>, embryo: Option<Embryo>) -> bool {
+        let ports = &self.shared.settings.ports;
+        if [Side::A, Side::B].into_iter().any(|side| ports.hint(key.endpoint(side).port).is_some()) {
+            return false;
+        }
+        let Some(embryo) = embryo else { return is_hopeless(segment.payload, None, false) };
+        let is_start = embryo.first[side.index()].is_some_and(|first| first == segment.seq);
+        is_start && is_hopeless(segment.payload, Some(side != embryo.client), true)
+    }
+
+    fn settle(&mut self, slot: Slot, class: Class) {
+        if class == Class::Other
+            && let State::Live(mut live) = std::mem::take(self.table.value(slot))
+        {
+            live.connection.release_buffers(&mut self.shared.pool);
+            *self.table.value(slot) = State::Other;
+        }
+        self.table.set_class(slot, class);
+    }
+
+    /// The ports are used again by a new connection (its SYN came after the end of the old one).
+    fn reopen(
+        &mut self,
+        slot: Slot,
+        key: &FlowKey,
+        side: Side,
+        segment: &Segment<'_>,
+        frame: &Frame<'_>,
+        records: &mut Vec<Record>,
+    ) {
+        self.conclude(slot, End::Closed, records);
+        let (slot, _) = self.table.touch(key, frame.clock);
+        self.begin(slot, key, side, segment, frame, records);
+    }
+
+    fn sweep(&mut self, clock: Timestamp, records: &mut Vec<Record>) {
+        for class in Class::ALL {
+            while let Some(slot) = self.table.oldest(class) {
+                if clock.since(self.table.last_seen(slot)) <= idle_ns(class) {
+                    break;
+                }
+                self.conclude(slot, End::Idle, records);
+            }
+        }
+    }
+
+    /// Makes room: who has least to tell leaves first.
+    fn evict(&mut self, records: &mut Vec<Record>) {
+        let Some(slot) = Class::ALL.into_iter().find_map(|class| self.table.oldest(class)) else { return };
+        self.shared.counters.evicted += 1;
+        self.conclude(slot, End::Evicted, records);
+    }
+
+    fn conclude(&mut self, slot: Slot, end: End, records: &mut Vec<Record>) {
+        if let State::Live(live) = self.table.remove(slot) {
+            live.conclude(end, &mut self.shared, records);
+        }
+    }
+}
+
+fn idle_ns(class: Class) -> u64 {
+    match class {
+        Class::Embryo => EMBRYO_NS,
+        Class::Closed => LINGER_NS,
+        Class::Other => IDLE_OTHER_NS,
+        Class::Mail => IDLE_MAIL_NS,
+    }
+}
+
+/// A SYN without ACK: the beginning of a connection.
+fn is_opening(segment: &Segment<'_>) -> bool {
+    segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK | Flags::RST)
+}
+
+/// Takes a SYN or SYN-ACK into account. A SYN-ACK that does not acknowledge the SYN is not its answer.
+fn greet(embryo: Option<Embryo>, side: Side, segment: &Segment<'_>, at: PacketRef) -> Embryo {
+    let is_answer = segment.flags.has(Flags::ACK);
+    let client = if is_answer { side.other() } else { side };
+    let first = segment.seq.advance(1);
+    let mut embryo = match embryo {
+        Some(known) if is_answer || known.first[side.index()] == Some(first) => known,
+        _ => Embryo { first: [None; 2], client, start: at, packets: 0 },
+    };
+    embryo.packets += 1;
+    let expected = embryo.first[side.other().index()];
+    if !is_answer || expected.is_none() || expected == segment.ack {
+        embryo.first[side.index()] = Some(first);
+    }
+    embryo
+}
+
+impl Live {
+    fn new(
+        key: &FlowKey,
+        side: Side,
+        segment: &Segment<'_>,
+        frame: &Frame<'_>,
+        embryo: Option<Embryo>,
+        ports: &Ports,
+    ) -> Self {
+        let mut connection = Connection::default();
+        let mut server_captured = false;
+        let client = embryo.map_or_else(|| guess_client(key, side, ports), |embryo| embryo.client);
+        for known in [Side::A, Side::B] {
+            if let Some(first) = embryo.and_then(|embryo| embryo.first[known.index()]) {
+                connection.place(known, first);
+                connection.mark_captured(known);
+                server_captured |= known != client;
+            }
+        }
+        let talk = Talk {
+            key: *key,
+            client,
+            is_sure_of_ends: embryo.is_some(),
+            is_midstream: embryo.is_none(),
+            has_gap: false,
+            has_fin: false,
+            vlan: segment.vlan,
+            start: embryo.map_or(frame.at, |embryo| embryo.start),
+            last: frame.at,
+            packets: embryo.map_or(0, |embryo| u64::from(embryo.packets)),
+            octets: [0; 2],
+            server_captured,
+            app: App::Probing(Box::default()),
+        };
+        Self { connection, talk }
+    }
+
+    fn push(
+        &mut self,
+        side: Side,
+        segment: &Segment<'_>,
+        frame: &Frame<'_>,
+        shared: &mut Shared,
+        records: &mut Vec<Record>,
+    ) -> Class {
+        let talk = &mut self.talk;
+        talk.last = talk.last.max(frame.at);
+        talk.packets += 1;
+        talk.octets[usize::from(side != talk.client)] += u64::from(segment.payload_len);
+        talk.has_fin |= segment.flags.has(Flags::FIN);
+        if matches!(talk.app, App::Done(_)) {
+            return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Closed } else { Class::Mail };
+        }
+        talk.give_up_waiting(frame.clock, shared, records);
+        let Shared { settings, pool, counters, out } = shared;
+        let mut env = Env { pool, counts: &mut counters.stream };
+        let mut feed = Feed { talk, settings, out, records };
+        self.connection.push(side, segment, frame.at, frame.clock, &mut env, &mut feed);
+        match self.talk.app {
+            App::NotMail => Class::Other,
+            App::Done(_) => {
+                self.connection.release_buffers(&mut shared.pool);
+                Class::Mail
+            }
+            _ if self.connection.is_finished() || self.connection.was_reset() => Class::Closed,
+            _ => Class::Mail,
+        }
+    }
+
+    /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells where the server begins.
+    fn syn(&mut self, side: Side, segment: &Segment<'_>, shared: &mut Shared) {
+        self.talk.packets += 1;
+        if !self.connection.is_captured(side) && segment.flags.has(Flags::ACK) {
+            self.connection.mark_captured(side);
+            self.talk.server_captured |= side != self.talk.client;
+        } else {
+            shared.counters.stream.syn_ignored += 1;
+        }
+    }
+
+    fn conclude(mut self: Box<Self>, end: End, shared: &mut Shared, records: &mut Vec<Record>) {
+        let end = match end {
+            End::CaptureEnded | End::Idle if self.connection.is_finished() || self.connection.was_reset() => End::Closed,
+            other => other,
+        };
+        let last = self.talk.last;
+        let Shared { settings, pool, counters, out } = shared;
+        let mut env = Env { pool, counts: &mut counters.stream };
+        let mut feed = Feed { talk: &mut self.talk, settings, out, records };
+        if !matches!(feed.talk.app, App::Done(_)) {
+            self.connection.finish(last, &mut env, &mut feed);
+        }
+        feed.probe(true);
+        feed.end(end);
+        let captured = [self.talk.client, self.talk.client.other()].map(|side| self.connection.is_captured(side));
+        let talk = self.talk;
+        let ending = Ending {
+            end,
+            at: talk.last,
+            packets: talk.packets,
+            octets: talk.octets,
+            captured,
+            is_midstream: talk.is_midstream,
+            has_gap: talk.has_gap,
+            has_fin: talk.has_fin,
+        };
+        if let App::Mail(_, case) | App::Done(case) = talk.app {
+            counters.mail_flows += 1;
+            case.conclude(&ending, records);
+        }
+    }
+}
+
+/// Without a SYN: the side with a mail port is the server, else the one with the lower port.
+fn guess_client(key: &FlowKey, side: Side, ports: &Ports) -> Side {
+    let (here, there) = (key.endpoint(side).port, key.endpoint(side.other()).port);
+    match (ports.hint(here), ports.hint(there)) {
+        (None, Some(_)) => side,
+        (Some(_), None) => side.other(),
+        _ if there < here => side,
+        _ => side.other(),
+    }
+}
+
+impl Talk {
+    fn direction(&self, side: Side) -> Direction {
+        if side == self.client { Direction::ToServer } else { Direction::ToClient }
+    }
+
+    fn flow(&self, protocol: Protocol) -> Flow {
+        Flow {
+            client: self.key.endpoint(self.client),
+            server: self.key.endpoint(self.client.other()),
+            start: self.start,
+            protocol,
+            vlan: self.vlan,
+        }
+    }
+
+    /// Client octets that have waited too long for the reply that explains them are read without it.
+    fn give_up_waiting(&mut self, clock: Timestamp, shared: &mut Shared, records: &mut Vec<Record>) {
+        let App::Mail(detector, _) = &mut self.app else { return };
+        if let Some(since) = detector.waiting_since()
+            && clock.since(since.at.time) > REPLY_WAIT_NS
+        {
+            detector.on_reply_overdue(&mut shared.out);
+            let mut feed = Feed { talk: self, settings: &shared.settings, out: &mut shared.out, records };
+            feed.judge();
+        }
+    }
+}
+
+/// Hands the pieces of a connection to its probe or detector, and what comes of it to its case.
+struct Feed<'a> {
+    talk: &'a mut Talk,
+    settings: &'a Settings,
+    out: &'a mut Out,
+    records: &'a mut Vec<Record>,
+}
+
+impl Receiver for Feed<'_> {
+    #[inline]
+    fn data(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
+        let direction = self.talk.direction(side);
+        self.talk.server_captured |= direction == Direction::ToClient;
+        match &mut self.talk.app {
+            App::Probing(probe) => {
+                probe.push(direction, offset, octets, mark);
+                self.probe(false);
+            }
+            App::Mail(detector, _) => {
+                let interest = detector.on_data(direction, offset, octets, mark, self.out);
+                if !self.out.is_empty() {
+                    self.judge();
+                }
+                self.heed(interest);
+            }
+            App::Done(_) | App::NotMail => {}
+        }
+    }
+
+    fn gap(&mut self, side: Side, _: u64, len: u64, at: PacketRef) {
+        let direction = self.talk.direction(side);
+        let mark = Mark { at, seen: None };
+        match &mut self.talk.app {
+            App::Probing(probe) => probe.push_gap(direction, len, mark),
+            App::Mail(detector, _) => {
+                detector.on_gap(direction, len, mark, self.out);
+                self.judge();
+            }
+            App::Done(_) | App::NotMail => return,
+        }
+        self.talk.has_gap = true;
+    }
+}
+
+impl Feed<'_> {
+    /// Asks the probe what it has found.
+    fn probe(&mut self, is_final: bool) {
+        let App::Probing(probe) = &mut self.talk.app else { return };
+        let server = self.talk.key.endpoint(self.talk.client.other());
+        let hint = self.settings.ports.hint(server.port);
+        match probe.judge(hint, self.talk.is_midstream, self.talk.is_sure_of_ends, is_final) {
+            Verdict::Undecided => {}
+            Verdict::NotMail => self.talk.app = App::NotMail,
+            Verdict::Mail { protocol, confidence, is_swapped } => self.follow(protocol, confidence, is_swapped),
+            Verdict::Tls => {
+                let Some(hint) = hint else { return };
+                let probe = std::mem::take(&mut **probe);
+                let released = probe.release_tls(self.out);
+                let case = Case::new(self.talk.flow(hint.protocol), Confidence::Probable, true);
+                self.talk.app = App::Mail(released.detector, Box::new(case));
+                self.judge();
+                self.heed(released.interest);
+            }
+        }
+    }
+
+    fn follow(&mut self, protocol: Protocol, confidence: Confidence, is_swapped: bool) {
+        let App::Probing(probe) = &mut self.talk.app else { return };
+        let probe = std::mem::take(&mut **probe);
+        if is_swapped {
+            self.talk.client = self.talk.client.other();
+            self.talk.octets.reverse();
+        }
+        let start = Start { is_midstream: self.talk.is_midstream, server_captured: self.talk.server_captured };
+        let released = probe.release(protocol, start, is_swapped, self.out);
+        let case = Case::new(self.talk.flow(protocol), confidence, false);
+        self.talk.app = App::Mail(released.detector, Box::new(case));
+        self.judge();
+        self.heed(released.interest);
+    }
+
+    /// Lets the case judge what was noted.
+    fn judge(&mut self) {
+        if let App::Mail(_, case) | App::Done(case) = &mut self.talk.app {
+            for (mark, observation) in self.out.drain() {
+                case.observe(mark, observation, &self.settings.key, self.records);
+            }
+        }
+    }
+
+    fn heed(&mut self, interest: Interest) {
+        if interest == Interest::Closed
+            && let App::Mail(_, case) = std::mem::replace(&mut self.talk.app, App::NotMail)
+        {
+            self.talk.app = App::Done(case);
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        if let App::Mail(detector, _) = &mut self.talk.app {
+            detector.on_end(end, self.out);
+            self.judge();
+        }
+    }
+}

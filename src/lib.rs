@@ -1,0 +1,34 @@
+//! barewire: a passive sensor that audits cleartext mail credentials.
+//!
+//! The map of this house. The **core** is a pure function with memory: captured frames in, records out;
+//! it owns no socket, file, thread or clock.
+//!
+//! * [`wire`]: frames to TCP segments.
+//! * [`stream`]: segments to the octets of each direction, in causal order, with every gap told.
+//! * [`mail`]: octets to what the two ends said to each other: capabilities, STARTTLS, logins.
+//! * [`finding`]: what was said to what it means: findings, logins, sessions.
+//! * [`secret`]: the one type that holds a password, and the keyed fingerprint that is all that leaves it.
+//! * [`engine`]: the only door into the core. [`limits`]: every bound on one page.
+//!
+//! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`]
+//! (the only place that knows JSON), [`ops`] (progress and counters for people), [`cli`] (what was
+//! typed), and [`run`], which alone starts threads and reads clocks.
+//!
+//! Dependencies run downward only:
+//! `cli -> run -> {capture, pipeline, output, ops} -> engine -> finding -> mail -> stream -> wire`.
+
+pub mod capture;
+pub mod cli;
+pub mod engine;
+pub mod finding;
+pub mod limits;
+pub mod mail;
+pub mod ops;
+pub mod output;
+pub mod pipeline;
+pub mod run;
+pub mod secret;
+pub mod stream;
+#[doc(hidden)]
+pub mod testing;
+pub mod wire;

@@ -1,0 +1,75 @@
+//! Every bound of the core on one page, each with its reason. Reaching one is counted, never an error.
+
+/// Nanoseconds in a second.
+pub const SECOND: u64 = 1_000_000_000;
+
+/// Bounds that an operator may set; [`Limits::default`] is what the documentation promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows in the table of one engine. An idle flow costs about 100 octets, so a million is 100 MB.
+    pub flows: usize,
+    /// Reorder buffers open at once in one engine: 1024 of 256 KiB, touched pages only.
+    pub reorder_buffers: usize,
+    /// Distinct findings held to be counted before they are written out.
+    pub findings: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { flows: 1_000_000, reorder_buffers: 1024, findings: 1_000_000 }
+    }
+}
+
+/// Octets one direction may hold out of order: twice the usual 64 KiB window and room for a few lost segments.
+pub const REORDER_OCTETS: usize = 256 * 1024;
+/// Pieces one direction may hold out of order; smoltcp's Assembler is built with the same number.
+pub const REORDER_PIECES: usize = 256;
+/// Octets waiting above a hole after which the hole is presumed lost: a sender with a 64 KiB window can
+/// have no more in flight.
+pub const PRESUMED_LOST_OCTETS: usize = 64 * 1024;
+/// Segments of the connection after which a hole that nobody acknowledged is presumed lost.
+pub const PRESUMED_LOST_SEGMENTS: u32 = 64;
+/// The same in packet time, nanoseconds.
+pub const PRESUMED_LOST_NS: u64 = 10 * SECOND;
+/// Segments after which a hole that the receiver acknowledged is taken as lost by the capture. Span ports
+/// hand packets over out of order by a few places, so not at once.
+pub const PROVED_LOST_SEGMENTS: u32 = 16;
+/// The same in packet time, nanoseconds.
+pub const PROVED_LOST_NS: u64 = 2 * SECOND;
+/// A sequence or acknowledgement number further off than this belongs to another connection or to an attacker.
+pub const WILD_OFFSET: i64 = 16 * 1024 * 1024;
+/// Segments that continue each other beyond the window before the stream follows them: one forged segment
+/// must not move it.
+pub const RESYNC_SEGMENTS: u32 = 16;
+
+/// A flow of which only a SYN was seen.
+pub const EMBRYO_NS: u64 = 15 * SECOND;
+/// A mail flow in clear: IMAP clients re-issue IDLE within 29 minutes (RFC 2177).
+pub const IDLE_MAIL_NS: u64 = 30 * 60 * SECOND;
+/// A flow that is encrypted or no mail: kept as a tombstone only.
+pub const IDLE_OTHER_NS: u64 = 2 * 60 * SECOND;
+/// After both FINs or an exact RST, for stragglers.
+pub const LINGER_NS: u64 = 5 * SECOND;
+/// Client octets wait this long for the reply that decides how to read them.
+pub const REPLY_WAIT_NS: u64 = 30 * SECOND;
+
+/// Octets per direction within which the protocol must show itself.
+pub const PROBE_OCTETS: usize = 2048;
+/// A command or reply line. RFC 5321 §4.5.3.1.4 allows 512; banners and capability lists in the field are longer.
+pub const LINE_OCTETS: usize = 8 * 1024;
+/// A line of a SASL exchange: RFC 4954 §4 asks for 12288.
+pub const SASL_LINE_OCTETS: usize = 16 * 1024;
+/// An IMAP line without its literals.
+pub const IMAP_LINE_OCTETS: usize = 64 * 1024;
+/// A literal that is an argument of LOGIN or a SASL response; a longer one is counted, not kept.
+pub const LITERAL_OCTETS: usize = 4 * 1024;
+/// Client octets held until the deciding reply is known.
+pub const HELD_OCTETS: usize = 64 * 1024;
+/// Commands without reply. A client that pipelines more is not reading replies.
+pub const PENDING_COMMANDS: usize = 1024;
+/// Octets of a TLS hello that are read.
+pub const HELLO_OCTETS: usize = 16 * 1024;
+/// Characters of any text from the wire in a record.
+pub const TEXT_CHARS: usize = 256;
+/// Login attempts of one connection that are recorded one by one; more are counted.
+pub const ATTEMPTS: u32 = 10_000;

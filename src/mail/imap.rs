@@ -1,0 +1,520 @@
+//! IMAP: RFC 3501 and 9051, 2595 (STARTTLS), 4959 (SASL-IR), 4978 (COMPRESS), 5530 (codes), 7888 (literals).
+//!
+//! Replies are matched by tag. A literal counts only as the last token of a client line or of a data response,
+//! never in free text, so that no server text and no message can pose as a command.
+
+use super::Start;
+use super::dialogue::{Context, Machine, Mode, Unit};
+use super::framing::Line;
+use super::imap_text::{argument, has_word, is_tag, literal_marker, response_code};
+use super::observe::{
+    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Outcome, Reason, StarttlsReply, Variant,
+};
+use super::pop3::split_verb;
+use super::sasl::{self, Exchange};
+use super::text::Text;
+use crate::limits::{IMAP_LINE_OCTETS, LITERAL_OCTETS, PENDING_COMMANDS};
+use crate::secret::Secret;
+use crate::stream::{Direction, Mark};
+use std::collections::VecDeque;
+
+enum Command {
+    Login(Box<Attempt>),
+    /// The exchange itself is in [`Imap::auth`].
+    Auth,
+    Starttls,
+    Capability {
+        listed: bool,
+    },
+    Compress,
+    /// Answered OK only after a login.
+    Selected,
+    Other,
+}
+
+struct Pending {
+    tag: Box<[u8]>,
+    command: Command,
+}
+
+/// A command whose line ended in a literal: more of it follows.
+struct Open {
+    tag: Box<[u8]>,
+    verb: Vec<u8>,
+    login: Option<LoginArguments>,
+    literal: u64,
+    /// The server's `+` has not come yet.
+    waits: bool,
+}
+
+/// Arguments of LOGIN as they come in.
+#[derive(Default)]
+struct LoginArguments {
+    user: Option<Text>,
+    secret: Option<Secret>,
+    count: u32,
+    quoted: bool,
+    literal: bool,
+    literal_plus: bool,
+    /// Some of an argument was not captured or not kept.
+    is_partial: bool,
+}
+
+impl LoginArguments {
+    fn add(&mut self, value: &[u8], whole: bool) {
+        self.is_partial |= !whole;
+        match self.count {
+            0 => self.user = Some(Text::new(value)),
+            1 if whole => self.secret = Some(Secret::new(value)),
+            _ => {}
+        }
+        self.count += 1;
+    }
+
+    fn variant(&self) -> Variant {
+        if self.literal {
+            Variant::Literal
+        } else if self.literal_plus {
+            Variant::LiteralPlus
+        } else if self.quoted {
+            Variant::Quoted
+        } else {
+            Variant::Command
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Server,
+    Client,
+}
+
+pub(super) struct Imap {
+    pending: VecDeque<Pending>,
+    greeting_due: bool,
+    open: Option<Open>,
+    auth: Option<(Exchange, Turn, Mark)>,
+    starttls_waits: bool,
+    /// A server line went on into a literal; the rest of the response follows it.
+    in_response: bool,
+    said_bye: bool,
+}
+
+/// Commands valid only in the authenticated states (RFC 3501 §6.3, §6.4).
+const SELECTED: [&[u8]; 12] = [
+    b"SELECT", b"EXAMINE", b"LIST", b"LSUB", b"STATUS", b"FETCH", b"STORE", b"SEARCH", b"UID", b"APPEND", b"IDLE",
+    b"CLOSE",
+];
+
+impl Imap {
+    pub(super) fn new(start: Start) -> Self {
+        Self {
+            pending: VecDeque::new(),
+            greeting_due: !start.is_midstream,
+            open: None,
+            auth: None,
+            starttls_waits: false,
+            in_response: false,
+            said_bye: false,
+        }
+    }
+
+    fn command_line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let (tag, rest) = split_verb(line.octets);
+        let rest = rest.trim_ascii_start();
+        if !is_tag(tag) || rest.is_empty() {
+            return;
+        }
+        let (verb, arguments) = split_verb(rest);
+        let verb = verb.to_ascii_uppercase();
+        if verb == b"AUTHENTICATE" && literal_marker(line.octets).is_none() {
+            return self.begin_auth(tag, arguments, line, cx);
+        }
+        let login = (verb == b"LOGIN").then(LoginArguments::default);
+        let open = Open { tag: tag.into(), verb, login, literal: 0, waits: false };
+        self.go_on(open, arguments, line, cx);
+    }
+
+    /// Reads the part of a command that stands on this line.
+    fn go_on(&mut self, mut open: Open, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+        let marker = literal_marker(text).filter(|_| !line.is_cut);
+        if let Some(login) = &mut open.login {
+            let mut left = marker.map_or(text, |marker| &text[..marker.at]);
+            while login.count < 2
+                && let Some(next) = argument(left)
+            {
+                login.quoted |= next.is_quoted;
+                login.add(&next.value, !line.is_cut);
+                left = next.rest;
+            }
+        }
+        let Some(marker) = marker else { return self.complete(open, line, cx) };
+        open.literal = marker.octets;
+        open.waits = marker.is_synchronising;
+        if let Some(login) = &mut open.login {
+            login.literal |= marker.is_synchronising;
+            login.literal_plus |= !marker.is_synchronising;
+        }
+        if !open.waits {
+            begin_literal(&mut open, cx);
+        }
+        self.open = Some(open);
+    }
+
+    /// The command is whole.
+    fn complete(&mut self, open: Open, line: &Line<'_>, cx: &mut Context<'_>) {
+        let command = match &open.verb[..] {
+            b"LOGIN" => match open.login.filter(|login| login.count >= 2) {
+                Some(login) => Command::Login(Box::new(attempt(login, line))),
+                None => Command::Other,
+            },
+            b"STARTTLS" => {
+                cx.note(line.last, Observation::StarttlsRequested);
+                self.starttls_waits = true;
+                Command::Starttls
+            }
+            b"CAPABILITY" => Command::Capability { listed: false },
+            b"COMPRESS" => Command::Compress,
+            b"LOGOUT" => {
+                cx.note(line.last, Observation::Goodbye);
+                Command::Other
+            }
+            verb if SELECTED.contains(&verb) => Command::Selected,
+            _ => Command::Other,
+        };
+        self.queue(open.tag, command, cx);
+    }
+
+    fn queue(&mut self, tag: Box<[u8]>, command: Command, cx: &mut Context<'_>) {
+        if self.pending.len() >= PENDING_COMMANDS
+            && let Some(Pending { command: Command::Login(attempt), .. }) = self.pending.pop_front()
+        {
+            emit(*attempt, Outcome::Unknown(Reason::NoReply), cx);
+        }
+        self.pending.push_back(Pending { tag, command });
+    }
+
+    fn begin_auth(&mut self, tag: &[u8], arguments: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+        let (name, initial) = split_verb(arguments.trim_ascii_start());
+        // Some clients quote the mechanism.
+        let name = name.trim_ascii();
+        let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
+        if !sasl::is_mechanism_name(name) {
+            return self.queue(tag.into(), Command::Other, cx);
+        }
+        let mut exchange = Exchange::new(name);
+        if !initial.trim_ascii().is_empty() {
+            exchange.initial(initial, line.last);
+        }
+        self.auth = Some((exchange, Turn::Server, line.last));
+        self.queue(tag.into(), Command::Auth, cx);
+    }
+
+    fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
+        let Some((exchange, _, mark)) = self.auth.take() else { return };
+        if let Some(attempt) = exchange.conclude(outcome, code, mark) {
+            emit(attempt, outcome, cx);
+        }
+    }
+
+    fn server_line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let text = line.octets;
+        if self.in_response {
+            self.in_response = false;
+            return self.maybe_literal(line, cx);
+        }
+        if text.first() == Some(&b'+') {
+            return self.continuation(&text[1..], line, cx);
+        }
+        match text.strip_prefix(b"* ") {
+            Some(rest) => self.untagged(rest, line, cx),
+            None => self.tagged(line, cx),
+        }
+    }
+
+    fn continuation(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+        if let Some((exchange, turn @ Turn::Server, _)) = &mut self.auth {
+            exchange.challenge(text.trim_ascii());
+            *turn = Turn::Client;
+        } else if let Some(open) = self.open.as_mut().filter(|open| open.waits) {
+            begin_literal(open, cx);
+        } else if std::mem::take(&mut self.starttls_waits) {
+            cx.starttls_replied(line.last, StarttlsReply::Odd, b"+");
+        }
+    }
+
+    fn untagged(&mut self, rest: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+        let (word, text) = split_verb(rest);
+        let status = word.to_ascii_uppercase();
+        let is_greeting = std::mem::take(&mut self.greeting_due);
+        match &status[..] {
+            b"OK" | b"NO" | b"BAD" | b"BYE" | b"PREAUTH" => {
+                self.said_bye |= status == b"BYE";
+                if is_greeting {
+                    cx.note(line.last, Observation::Greeting(Text::new(text)));
+                }
+                self.code_capabilities(text, CapabilitySource::Greeting, line, cx);
+            }
+            b"CAPABILITY" if !line.is_cut => {
+                self.list_capabilities(text, CapabilitySource::Capability, line, cx);
+            }
+            _ => self.maybe_literal(line, cx),
+        }
+    }
+
+    fn code_capabilities(&mut self, text: &[u8], source: CapabilitySource, line: &Line<'_>, cx: &mut Context<'_>) {
+        if let Some((name, list)) = response_code(text)
+            && name.eq_ignore_ascii_case(b"CAPABILITY")
+        {
+            self.list_capabilities(list, source, line, cx);
+        }
+    }
+
+    fn list_capabilities(&mut self, list: &[u8], source: CapabilitySource, line: &Line<'_>, cx: &mut Context<'_>) {
+        for pending in &mut self.pending {
+            if let Command::Capability { listed } = &mut pending.command {
+                *listed = true;
+            }
+        }
+        let has_starttls = has_word(list, b"STARTTLS");
+        cx.note(line.last, Observation::Capabilities(Capabilities { source, has_starttls, end: line.end }));
+    }
+
+    /// Data responses may hold literals; their octets are skipped, whatever they look like.
+    fn maybe_literal(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let Some(marker) = literal_marker(line.octets).filter(|_| !line.is_cut) else { return };
+        let upper = line.octets.to_ascii_uppercase();
+        if memchr::memmem::find(&upper, b"BODY[").is_some() || memchr::memmem::find(&upper, b"RFC822").is_some() {
+            cx.note(line.last, Observation::Content);
+        }
+        self.in_response = true;
+        if marker.octets > 0 {
+            *cx.server = Mode::Skip(marker.octets);
+        }
+    }
+
+    fn tagged(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let (tag, rest) = split_verb(line.octets);
+        let (status, text) = split_verb(rest);
+        let is_ok = status.eq_ignore_ascii_case(b"OK");
+        if !is_ok && !status.eq_ignore_ascii_case(b"NO") && !status.eq_ignore_ascii_case(b"BAD") {
+            return;
+        }
+        // A refused literal ends its command: what follows is a new line.
+        if self.open.as_ref().is_some_and(|open| open.waits && *open.tag == *tag) {
+            self.open = None;
+            return;
+        }
+        let Some(at) = self.pending.iter().position(|pending| *pending.tag == *tag) else { return };
+        let Some(Pending { command, .. }) = self.pending.remove(at) else { return };
+        match command {
+            Command::Login(mut attempt) => {
+                let (outcome, code) = judge_reply(status, text);
+                attempt.code = code;
+                emit(*attempt, outcome, cx);
+                self.code_capabilities(text, CapabilitySource::TaggedOk, line, cx);
+            }
+            Command::Auth => {
+                let (outcome, code) = judge_reply(status, text);
+                self.end_auth(outcome, code, cx);
+                self.code_capabilities(text, CapabilitySource::TaggedOk, line, cx);
+            }
+            Command::Starttls => {
+                self.starttls_waits = false;
+                let reply = if is_ok { StarttlsReply::Accepted } else { StarttlsReply::Refused };
+                cx.starttls_replied(line.last, reply, &status.to_ascii_uppercase());
+            }
+            Command::Capability { listed: false } => cx.note(line.last, Observation::NoCapabilities(Reason::Gap)),
+            Command::Compress if is_ok => {
+                (*cx.client, *cx.server) = (Mode::Opaque, Mode::Opaque);
+            }
+            Command::Selected if is_ok => self.infer(at, cx),
+            _ => {}
+        }
+    }
+
+    /// A command that needs a login succeeded: a login before it whose reply was lost was accepted.
+    fn infer(&mut self, before: usize, cx: &mut Context<'_>) {
+        let logins: Vec<usize> = (0..before.min(self.pending.len()))
+            .filter(|&at| matches!(self.pending[at].command, Command::Login(_) | Command::Auth))
+            .collect();
+        let Some(&last) = logins.last() else { return };
+        let earlier: Vec<Pending> = self.pending.drain(..=last).collect();
+        let count = earlier.len();
+        for (at, pending) in earlier.into_iter().enumerate() {
+            let outcome = if at + 1 == count { Outcome::Accepted } else { Outcome::Unknown(Reason::Gap) };
+            match pending.command {
+                Command::Login(mut attempt) => {
+                    attempt.is_inferred = true;
+                    attempt.confidence = attempt.confidence.min(Confidence::Probable);
+                    emit(*attempt, outcome, cx);
+                }
+                Command::Auth => self.end_auth(outcome, None, cx),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A whole command, not the rest of a line.
+fn is_command(line: &[u8]) -> bool {
+    const VERBS: [&[u8]; 8] =
+        [b"LOGIN", b"AUTHENTICATE", b"STARTTLS", b"CAPABILITY", b"LOGOUT", b"NOOP", b"ID", b"ENABLE"];
+    let (tag, rest) = split_verb(line);
+    let verb = split_verb(rest).0;
+    is_tag(tag) && VERBS.iter().chain(&SELECTED).any(|known| known.eq_ignore_ascii_case(verb))
+}
+
+fn begin_literal(open: &mut Open, cx: &mut Context<'_>) {
+    open.waits = false;
+    let keep = open.login.as_ref().is_some_and(|login| login.count < 2) && open.literal <= LITERAL_OCTETS as u64;
+    match open.literal {
+        0 => {
+            if let Some(login) = &mut open.login {
+                login.add(b"", true);
+            }
+        }
+        octets if keep => *cx.client = Mode::Keep(octets),
+        octets => *cx.client = Mode::Skip(octets),
+    }
+}
+
+fn attempt(login: LoginArguments, line: &Line<'_>) -> Attempt {
+    let mut attempt = sasl::direct("IMAP-LOGIN", login.variant(), login.user, line.last);
+    attempt.secret = login.secret;
+    if login.is_partial {
+        attempt.confidence = Confidence::Probable;
+    }
+    attempt
+}
+
+fn emit(mut attempt: Attempt, outcome: Outcome, cx: &mut Context<'_>) {
+    attempt.outcome = outcome;
+    cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+}
+
+/// RFC 3501 §7.1 and RFC 5530 §3.
+fn judge_reply(status: &[u8], text: &[u8]) -> (Outcome, Option<Text>) {
+    let code = response_code(text).map(|(name, _)| name.to_ascii_uppercase()).unwrap_or_default();
+    let outcome = match (status.to_ascii_uppercase().as_slice(), code.as_slice()) {
+        (b"OK", _) => Outcome::Accepted,
+        (b"BAD", _) => Outcome::Cancelled,
+        // Authentication succeeded, authorisation did not.
+        (_, b"AUTHORIZATIONFAILED") => Outcome::RejectedAfterAuth,
+        (_, b"PRIVACYREQUIRED") => Outcome::RefusedByPolicy,
+        (_, b"UNAVAILABLE") => Outcome::Unknown(Reason::Temporary),
+        _ => Outcome::Rejected,
+    };
+    let is_about_login = !code.is_empty() && code != b"CAPABILITY";
+    (outcome, is_about_login.then(|| Text::new(&code)))
+}
+
+impl Machine for Imap {
+    fn line_cap(&self, _: Direction) -> usize {
+        IMAP_LINE_OCTETS
+    }
+
+    fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        let line = match unit {
+            Unit::Line(line) => line,
+            Unit::Literal { octets, whole, .. } => {
+                if let Some(login) = self.open.as_mut().and_then(|open| open.login.as_mut()) {
+                    login.add(octets, whole);
+                }
+                return;
+            }
+            Unit::Skipped => {
+                if let Some(open) = &mut self.open {
+                    match &mut open.login {
+                        Some(login) => login.add(b"", false),
+                        None if open.verb == b"APPEND" => cx.note(cx.mark, Observation::Content),
+                        None => {}
+                    }
+                }
+                return;
+            }
+            Unit::BodyEnd => return,
+        };
+        if line.follows_loss && !is_command(line.octets) {
+            return;
+        }
+        if let Some(open) = self.open.take() {
+            return self.go_on(open, line.octets, &line, cx);
+        }
+        match &mut self.auth {
+            Some((exchange, turn @ Turn::Client, mark)) => {
+                exchange.respond(line.octets, line.last);
+                (*turn, *mark) = (Turn::Server, line.last);
+            }
+            _ => self.command_line(&line, cx),
+        }
+    }
+
+    fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        let Unit::Line(line) = unit else { return };
+        let begins_reply = |text: &[u8]| {
+            let tag = split_verb(text).0;
+            matches!(tag, b"*" | b"+") || self.pending.iter().any(|pending| *pending.tag == *tag)
+        };
+        if !line.follows_loss || begins_reply(line.octets) {
+            self.server_line(&line, cx);
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.starttls_waits
+            || matches!(self.auth, Some((_, Turn::Server, _)))
+            || self.open.as_ref().is_some_and(|open| open.waits)
+    }
+
+    fn assume(&mut self, next: &[u8], cx: &mut Context<'_>) {
+        self.starttls_waits = false;
+        if let Some((exchange, turn @ Turn::Server, _)) = &mut self.auth {
+            if exchange.may_continue() && sasl::next_is_response(next) {
+                *turn = Turn::Client;
+            } else if let Some(at) = self.pending.iter().position(|pending| matches!(pending.command, Command::Auth)) {
+                self.pending.remove(at);
+                self.end_auth(Outcome::Unknown(Reason::NoReply), None, cx);
+            } else {
+                self.end_auth(Outcome::Unknown(Reason::NoReply), None, cx);
+            }
+        }
+        let Some(open) = self.open.as_mut().filter(|open| open.waits) else { return };
+        // After the literal's octets the line goes on or ends; if not so, the server refused and a command stands here.
+        let after = usize::try_from(open.literal).ok().and_then(|len| next.get(len));
+        let fits = next.is_empty() || after.is_none_or(|octet| matches!(octet, b' ' | b'\r' | b'\n' | b')'));
+        if fits {
+            begin_literal(open, cx);
+        } else {
+            self.open = None;
+        }
+    }
+
+    fn lost(&mut self, direction: Direction, _: &mut Context<'_>) {
+        match direction {
+            Direction::ToServer => self.open = None,
+            Direction::ToClient => {
+                self.greeting_due = false;
+                self.in_response = false;
+            }
+        }
+    }
+
+    fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
+        let why = if self.said_bye && why == Reason::NoReply { Reason::Temporary } else { why };
+        for pending in std::mem::take(&mut self.pending) {
+            if let Command::Login(attempt) = pending.command {
+                emit(*attempt, Outcome::Unknown(why), cx);
+            }
+        }
+        self.end_auth(Outcome::Unknown(why), None, cx);
+        // A LOGIN cut off after its second argument has exposed it all the same.
+        let cut_off = self.open.take().and_then(|open| open.login).filter(|login| login.count >= 2);
+        if let Some(login) = cut_off {
+            let mark = cx.mark;
+            let line = Line { octets: &[], first: mark, last: mark, end: 0, is_cut: true, follows_loss: false };
+            emit(attempt(login, &line), Outcome::Unknown(why), cx);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! TLS from the first octet: nothing to read, only whether it came about.
+
+use super::framing::Input;
+use super::observe::Out;
+use super::tls::Watch;
+use super::{Detector, End, Interest};
+use crate::stream::{Direction, Mark};
+
+/// A connection that began with a ClientHello.
+#[derive(Default)]
+pub(super) struct ImplicitTls {
+    watch: Watch,
+}
+
+impl Detector for ImplicitTls {
+    fn on_data(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark, out: &mut Out) -> Interest {
+        let mut input = Input { octets, offset, mark };
+        if self.watch.read(direction, &mut input, out) { Interest::Closed } else { Interest::Open }
+    }
+
+    fn on_gap(&mut self, direction: Direction, len: u64, _: Mark, _: &mut Out) {
+        self.watch.lose(direction, len);
+    }
+
+    fn waiting_since(&self) -> Option<Mark> {
+        None
+    }
+
+    fn on_reply_overdue(&mut self, _: &mut Out) {}
+
+    fn on_end(&mut self, _: End, _: &mut Out) {}
+}

@@ -1,0 +1,145 @@
+//! Detection: from the octets of a connection to what its two ends said. Knows octets, directions and what each
+//! end had seen; no addresses, no time.
+//!
+//! [`Probe`] finds the protocol by content, [`PROTOCOLS`] is the one list of those that are followed, a
+//! [`Detector`] follows one connection and notes [`Observation`]s.
+
+mod dialogue;
+mod framing;
+mod imap;
+mod imap_text;
+mod implicit;
+mod observe;
+mod pending;
+mod pop3;
+mod probe;
+mod sasl;
+mod smtp;
+mod text;
+mod tls;
+
+pub use observe::{
+    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Out, Outcome, Reason, SecretClass,
+    StarttlsReply, TlsStep, Variant,
+};
+pub use probe::{Hint, Probe, Released, Verdict, is_hopeless};
+pub use text::Text;
+
+use crate::stream::{Direction, Mark};
+
+/// A mail protocol, as records name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// RFC 1939.
+    Pop3,
+    /// RFC 3501 and 9051.
+    Imap,
+    /// RFC 5321 and 6409.
+    Smtp,
+}
+
+/// What is fixed about a protocol.
+pub struct ProtocolInfo {
+    /// Which one.
+    pub protocol: Protocol,
+    /// Its name in records and options.
+    pub name: &'static str,
+    /// The name people read.
+    pub title: &'static str,
+    /// Ports where it speaks clear text, STARTTLS or not.
+    pub ports: &'static [u16],
+    /// Ports where TLS comes first (RFC 8314 §3).
+    pub implicit_tls_ports: &'static [u16],
+    start: fn(Start) -> Box<dyn Detector>,
+}
+
+/// The one list of protocols that are followed.
+pub static PROTOCOLS: [ProtocolInfo; 3] = [
+    ProtocolInfo {
+        protocol: Protocol::Pop3,
+        name: "pop3",
+        title: "POP3",
+        ports: &[110],
+        implicit_tls_ports: &[995],
+        start: |start| Box::new(dialogue::Dialogue::new(pop3::Pop3::new(start), start)),
+    },
+    ProtocolInfo {
+        protocol: Protocol::Imap,
+        name: "imap",
+        title: "IMAP",
+        ports: &[143],
+        implicit_tls_ports: &[993],
+        start: |start| Box::new(dialogue::Dialogue::new(imap::Imap::new(start), start)),
+    },
+    ProtocolInfo {
+        protocol: Protocol::Smtp,
+        name: "smtp",
+        title: "SMTP",
+        ports: &[25, 587, 2525],
+        implicit_tls_ports: &[465],
+        start: |start| Box::new(dialogue::Dialogue::new(smtp::Smtp::new(start), start)),
+    },
+];
+
+impl Protocol {
+    /// What is fixed about it.
+    #[must_use]
+    pub fn info(self) -> &'static ProtocolInfo {
+        &PROTOCOLS[self as usize]
+    }
+
+    /// Its name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    fn start(self, start: Start) -> Box<dyn Detector> {
+        (self.info().start)(start)
+    }
+}
+
+/// What is known when a detector starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The beginning of the connection was not captured: no greeting is due.
+    pub is_midstream: bool,
+    /// Packets of the server are in the capture.
+    pub server_captured: bool,
+}
+
+/// Whether more octets of the connection are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Yes.
+    Open,
+    /// No: all that can be learnt is learnt.
+    Closed,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By FIN or RST.
+    Closed,
+    /// Nothing was said for so long that it is given up.
+    Idle,
+    /// The capture stops here.
+    CaptureEnded,
+    /// Its place was needed.
+    Evicted,
+}
+
+/// Follows one connection.
+pub trait Detector: Send {
+    /// The next octets of a direction.
+    fn on_data(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark, out: &mut Out) -> Interest;
+    /// The next `len` octets of a direction were not captured.
+    fn on_gap(&mut self, direction: Direction, len: u64, mark: Mark, out: &mut Out);
+    /// Where the oldest client octets stand that wait for a reply.
+    fn waiting_since(&self) -> Option<Mark>;
+    /// They have waited long enough.
+    fn on_reply_overdue(&mut self, out: &mut Out);
+    /// The connection is over: what is still open stays unknown.
+    fn on_end(&mut self, end: End, out: &mut Out);
+}

@@ -1,0 +1,392 @@
+//! POP3: RFC 1939, 2449 (CAPA, response codes), 2595 (STLS), 5034 (AUTH), 3206.
+//!
+//! Replies are matched to commands in order; whether a reply has more lines is decided by the command, never by
+//! its text (RFC 1939 §3). The argument of PASS is all after the first space (§7).
+
+use super::Start;
+use super::dialogue::{Context, Machine, Mode, Unit};
+use super::framing::{DotBody, Line};
+use super::observe::{
+    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Outcome, Reason, SecretClass, StarttlsReply,
+    Variant,
+};
+use super::pending::Queue;
+use super::sasl::{self, Exchange};
+use super::text::Text;
+use crate::limits::{LINE_OCTETS, SASL_LINE_OCTETS};
+use crate::secret::Secret;
+use crate::stream::{Direction, Mark};
+
+/// A command that waits for its reply.
+enum Command {
+    Capa,
+    Stls,
+    Login(Box<Attempt>),
+    /// `AUTH mechanism`: the exchange itself is in [`Pop3::auth`].
+    Auth,
+    /// The reply has more lines: a message or a listing.
+    Block {
+        is_message: bool,
+    },
+    /// Answered `+OK` only after a login (RFC 1939 §5).
+    Transaction,
+    Quit,
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Server,
+    Client,
+}
+
+pub(super) struct Pop3 {
+    pending: Queue<Command>,
+    greeting_due: bool,
+    user: Option<Text>,
+    auth: Option<(Exchange, Turn, Mark)>,
+    stls_waits: bool,
+    /// Lines of a CAPA reply are coming in; whether STLS was among them.
+    capa: Option<bool>,
+    /// A login whose reply was lost: what the server does next may tell.
+    unresolved: Option<Box<Attempt>>,
+}
+
+const TRANSACTION: [&[u8]; 7] = [b"STAT", b"LIST", b"UIDL", b"DELE", b"RSET", b"RETR", b"TOP"];
+
+impl Pop3 {
+    pub(super) fn new(start: Start) -> Self {
+        Self {
+            pending: Queue::default(),
+            greeting_due: !start.is_midstream,
+            user: None,
+            auth: None,
+            stls_waits: false,
+            capa: None,
+            unresolved: None,
+        }
+    }
+
+    fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let (verb, argument) = split_verb(line.octets);
+        let verb = verb.to_ascii_uppercase();
+        let has_argument = !argument.trim_ascii().is_empty();
+        let command = match &verb[..] {
+            b"USER" => {
+                self.user = Some(Text::new(argument.trim_ascii()));
+                Command::Other
+            }
+            b"PASS" => Command::Login(Box::new(self.pass(argument, line))),
+            b"APOP" => match apop(argument, line) {
+                Some(attempt) => Command::Login(Box::new(attempt)),
+                None => Command::Other,
+            },
+            b"AUTH" if has_argument => return self.begin_auth(argument, line, cx),
+            b"AUTH" | b"LANG" if !has_argument => Command::Block { is_message: false },
+            b"LIST" | b"UIDL" if !has_argument => Command::Block { is_message: false },
+            b"XTND" => Command::Block { is_message: false },
+            b"CAPA" => Command::Capa,
+            b"RETR" | b"TOP" => Command::Block { is_message: true },
+            b"STLS" => {
+                cx.note(line.last, Observation::StarttlsRequested);
+                self.stls_waits = true;
+                Command::Stls
+            }
+            b"QUIT" => {
+                cx.note(line.last, Observation::Goodbye);
+                Command::Quit
+            }
+            verb if TRANSACTION.contains(&verb) => Command::Transaction,
+            _ => Command::Other,
+        };
+        self.queue(command, line, cx);
+    }
+
+    fn queue(&mut self, command: Command, line: &Line<'_>, cx: &mut Context<'_>) {
+        if let Some(Command::Login(attempt)) = self.pending.push(command, line.end) {
+            emit(*attempt, Outcome::Unknown(Reason::NoReply), cx);
+        }
+    }
+
+    fn pass(&mut self, secret: &[u8], line: &Line<'_>) -> Attempt {
+        let mut attempt = sasl::direct("USER-PASS", Variant::Command, self.user.clone(), line.last);
+        attempt.secret = (!line.is_cut).then(|| Secret::new(secret));
+        if line.is_cut {
+            attempt.confidence = Confidence::Probable;
+        }
+        attempt
+    }
+
+    fn begin_auth(&mut self, argument: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+        let (name, initial) = split_verb(argument.trim_ascii_start());
+        if !sasl::is_mechanism_name(name) {
+            return self.queue(Command::Other, line, cx);
+        }
+        let mut exchange = Exchange::new(name);
+        if !initial.trim_ascii().is_empty() {
+            exchange.initial(initial, line.last);
+        }
+        self.auth = Some((exchange, Turn::Server, line.last));
+        self.queue(Command::Auth, line, cx);
+    }
+
+    fn end_auth(&mut self, outcome: Outcome, code: Option<Text>) -> Option<Box<Attempt>> {
+        let (exchange, _, mark) = self.auth.take()?;
+        exchange.conclude(outcome, code, mark).map(Box::new)
+    }
+
+    /// A single-line reply, or the first line of one with more.
+    fn reply(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let is_ok = line.octets.starts_with(b"+OK");
+        let is_err = line.octets.starts_with(b"-ERR");
+        if !is_ok && !is_err {
+            return self.continuation(line, cx);
+        }
+        let text = line.octets[if is_ok { 3 } else { 4 }..].trim_ascii();
+        if std::mem::take(&mut self.greeting_due) {
+            return cx.note(line.last, Observation::Greeting(Text::new(text)));
+        }
+        if self.pending.front(line).is_none() {
+            return;
+        }
+        if self.pending.is_unsure() {
+            return self.give_up_pending(cx);
+        }
+        match self.pending.pop() {
+            Some(Command::Login(mut attempt)) => {
+                let (outcome, code) = judge_reply(is_ok, text);
+                attempt.code = code;
+                emit(*attempt, outcome, cx);
+            }
+            Some(Command::Auth) => {
+                let (outcome, code) = judge_reply(is_ok, text);
+                if let Some(attempt) = self.end_auth(outcome, code) {
+                    emit(*attempt, outcome, cx);
+                }
+            }
+            Some(Command::Stls) => {
+                self.stls_waits = false;
+                let (reply, code) = if is_ok {
+                    (StarttlsReply::Accepted, &b"+OK"[..])
+                } else {
+                    (StarttlsReply::Refused, &b"-ERR"[..])
+                };
+                cx.starttls_replied(line.last, reply, code);
+            }
+            Some(Command::Capa) if is_ok => self.capa = Some(false),
+            Some(Command::Capa) => cx.note(line.last, Observation::NoCapabilities(Reason::NotAsked)),
+            Some(Command::Block { is_message }) if is_ok => {
+                if is_message {
+                    cx.note(line.last, Observation::Content);
+                }
+                self.resolve(cx);
+                *cx.server = Mode::Body(DotBody::new(true));
+            }
+            Some(Command::Transaction) if is_ok => self.resolve(cx),
+            _ => {}
+        }
+    }
+
+    /// The server does what it does only after a login.
+    fn resolve(&mut self, cx: &mut Context<'_>) {
+        if let Some(mut attempt) = self.unresolved.take() {
+            attempt.is_inferred = true;
+            attempt.confidence = attempt.confidence.min(Confidence::Probable);
+            emit(*attempt, Outcome::Accepted, cx);
+        }
+    }
+
+    /// RFC 5034 §4: `+ ` and base64. `+OK` is none.
+    fn continuation(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        if line.octets.first() != Some(&b'+') {
+            return;
+        }
+        if let Some((exchange, turn, _)) = &mut self.auth {
+            exchange.challenge(line.octets[1..].trim_ascii());
+            *turn = Turn::Client;
+        } else if self.stls_waits {
+            self.stls_waits = false;
+            self.pending.pop_through(|command| matches!(command, Command::Stls));
+            cx.starttls_replied(line.last, StarttlsReply::Odd, b"+");
+        }
+    }
+
+    fn capability(&mut self, has_stls: bool, line: &Line<'_>, cx: &mut Context<'_>) {
+        if line.octets != b"." {
+            let (word, _) = split_verb(line.octets);
+            self.capa = Some(has_stls || word.eq_ignore_ascii_case(b"STLS"));
+            return;
+        }
+        self.capa = None;
+        let list = Capabilities { source: CapabilitySource::Capa, has_starttls: has_stls, end: line.end };
+        cx.note(line.last, Observation::Capabilities(list));
+    }
+
+    /// The replies of all that is pending are not to be had.
+    fn give_up_pending(&mut self, cx: &mut Context<'_>) {
+        let lost: Vec<Command> = self.pending.drain().collect();
+        for command in lost {
+            match command {
+                Command::Login(attempt) => self.hold_unresolved(attempt, cx),
+                Command::Auth => {
+                    if let Some(attempt) = self.end_auth(Outcome::Unknown(Reason::Gap), None) {
+                        self.hold_unresolved(attempt, cx);
+                    }
+                }
+                Command::Capa => cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap)),
+                Command::Stls => self.stls_waits = false,
+                _ => {}
+            }
+        }
+    }
+
+    fn hold_unresolved(&mut self, attempt: Box<Attempt>, cx: &mut Context<'_>) {
+        if let Some(earlier) = self.unresolved.replace(attempt) {
+            emit(*earlier, Outcome::Unknown(Reason::Gap), cx);
+        }
+    }
+}
+
+fn emit(mut attempt: Attempt, outcome: Outcome, cx: &mut Context<'_>) {
+    attempt.outcome = outcome;
+    cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+}
+
+/// `APOP name digest`: 32 hexadecimal digits (RFC 1939 §7).
+fn apop(argument: &[u8], line: &Line<'_>) -> Option<Attempt> {
+    let argument = argument.trim_ascii();
+    let at = argument.iter().rposition(|&c| c == b' ')?;
+    let digest = &argument[at + 1..];
+    if digest.len() != 32 || !digest.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let user = Some(Text::new(argument[..at].trim_ascii()));
+    let mut attempt = sasl::direct("APOP", Variant::Command, user, line.last);
+    attempt.class = SecretClass::Crackable;
+    Some(attempt)
+}
+
+/// RFC 2449 §8 and RFC 3206: what a login's reply says by its response code.
+fn judge_reply(is_ok: bool, text: &[u8]) -> (Outcome, Option<Text>) {
+    if is_ok {
+        return (Outcome::Accepted, None);
+    }
+    let code = text.strip_prefix(b"[").and_then(|rest| rest.split(|&c| c == b']').next()).unwrap_or_default();
+    let outcome = match code.to_ascii_uppercase().as_slice() {
+        // RFC 2449 §8.1.1: given after successful authentication.
+        b"IN-USE" => Outcome::RejectedAfterAuth,
+        b"SYS/TEMP" | b"LOGIN-DELAY" => Outcome::Unknown(Reason::Temporary),
+        _ => Outcome::Rejected,
+    };
+    (outcome, (!code.is_empty()).then(|| Text::new(code)))
+}
+
+/// A whole command, not the rest of a line.
+fn is_command(line: &[u8]) -> bool {
+    const VERBS: [&[u8]; 17] = [
+        b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"STLS", b"STAT", b"LIST", b"UIDL", b"RETR", b"TOP", b"DELE",
+        b"RSET", b"NOOP", b"QUIT", b"LANG", b"UTF8",
+    ];
+    VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(split_verb(line).0))
+}
+
+fn is_status(line: &[u8]) -> bool {
+    line.starts_with(b"+OK") || line.starts_with(b"-ERR")
+}
+
+/// The word before the first space and all after that space, spaces included.
+pub(super) fn split_verb(line: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b' ', line) {
+        Some(at) => (&line[..at], &line[at + 1..]),
+        None => (line, &[]),
+    }
+}
+
+impl Machine for Pop3 {
+    fn line_cap(&self, _: Direction) -> usize {
+        if self.auth.is_some() { SASL_LINE_OCTETS } else { LINE_OCTETS }
+    }
+
+    fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        let Unit::Line(line) = unit else { return };
+        if line.follows_loss && !is_command(line.octets) {
+            return;
+        }
+        // The client goes on and has seen all there is: what was pending had its replies, in the gap.
+        if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
+            self.give_up_pending(cx);
+        }
+        match &mut self.auth {
+            Some((exchange, turn, mark)) if !sasl::gives_up(line.octets, &[b"QUIT", b"STAT", b"CAPA"]) => {
+                exchange.respond(line.octets, line.last);
+                (*turn, *mark) = (Turn::Server, line.last);
+            }
+            Some(_) => {
+                self.pending.pop_through(|command| matches!(command, Command::Auth));
+                if let Some(attempt) = self.end_auth(Outcome::Cancelled, None) {
+                    emit(*attempt, Outcome::Cancelled, cx);
+                }
+                self.command(&line, cx);
+            }
+            None => self.command(&line, cx),
+        }
+    }
+
+    fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        let Unit::Line(line) = unit else { return };
+        if line.follows_loss && !is_status(line.octets) {
+            return;
+        }
+        match self.capa {
+            Some(has_stls) => self.capability(has_stls, &line, cx),
+            None => self.reply(&line, cx),
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.stls_waits || matches!(self.auth, Some((_, Turn::Server, _)))
+    }
+
+    fn assume(&mut self, next: &[u8], cx: &mut Context<'_>) {
+        self.stls_waits = false;
+        let Some((exchange, turn, _)) = &mut self.auth else { return };
+        if exchange.may_continue() && sasl::next_is_response(next) {
+            *turn = Turn::Client;
+            return;
+        }
+        self.pending.pop_through(|command| matches!(command, Command::Auth));
+        if let Some(attempt) = self.end_auth(Outcome::Unknown(Reason::NoReply), None) {
+            self.hold_unresolved(attempt, cx);
+        }
+    }
+
+    fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
+        if direction == Direction::ToServer {
+            self.user = None;
+            return;
+        }
+        self.greeting_due = false;
+        if self.capa.take().is_some() {
+            cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap));
+        }
+        self.pending.lose();
+    }
+
+    fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
+        if let Some(attempt) = self.unresolved.take() {
+            emit(*attempt, Outcome::Unknown(why), cx);
+        }
+        let left: Vec<Command> = self.pending.drain().collect();
+        for command in left {
+            match command {
+                Command::Login(attempt) => emit(*attempt, Outcome::Unknown(why), cx),
+                Command::Auth => {
+                    if let Some(attempt) = self.end_auth(Outcome::Unknown(why), None) {
+                        emit(*attempt, Outcome::Unknown(why), cx);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

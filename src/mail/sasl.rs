@@ -1,0 +1,456 @@
+//! SASL mechanisms as a passive listener sees them: who logs in, and what the exchange discloses.
+//!
+//! One list, [`MECHANISMS`]. Responses are decoded into wiped buffers; nothing of a challenge, response, token or
+//! their lengths leaves but the user names and the [`Secret`] itself.
+
+use super::observe::{Attempt, Confidence, Outcome, Reason, SecretClass, Variant};
+use super::text::Text;
+use crate::limits::SASL_LINE_OCTETS;
+use crate::secret::Secret;
+use crate::stream::Mark;
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+/// How the octets of an exchange are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// RFC 4616.
+    Plain,
+    /// draft-murchison-sasl-login: two lines.
+    Login,
+    /// `user SP digest` (RFC 2195).
+    CramMd5,
+    /// `username="..."` (RFC 2831).
+    DigestMd5,
+    /// `n=user,r=...` (RFC 5802).
+    Scram,
+    /// NTLMSSP messages.
+    Ntlm,
+    /// `user=` and `auth=Bearer`, separated by ^A.
+    XOauth2,
+    /// GS2 header and `auth=Bearer` (RFC 7628).
+    OauthBearer,
+    /// The authorisation identity only (RFC 4422 appendix A).
+    External,
+    /// Trace information (RFC 4505).
+    Anonymous,
+    /// Opaque.
+    Opaque,
+}
+
+struct Mechanism {
+    name: &'static str,
+    scheme: Scheme,
+    class: SecretClass,
+}
+
+const fn mechanism(name: &'static str, scheme: Scheme, class: SecretClass) -> Mechanism {
+    Mechanism { name, scheme, class }
+}
+
+/// The mechanisms that are known; SCRAM by prefix.
+const MECHANISMS: [Mechanism; 17] = [
+    mechanism("PLAIN", Scheme::Plain, SecretClass::Password),
+    mechanism("LOGIN", Scheme::Login, SecretClass::Password),
+    mechanism("CRAM-MD5", Scheme::CramMd5, SecretClass::Crackable),
+    mechanism("DIGEST-MD5", Scheme::DigestMd5, SecretClass::Crackable),
+    mechanism("NTLM", Scheme::Ntlm, SecretClass::Crackable),
+    mechanism("GSS-SPNEGO", Scheme::Ntlm, SecretClass::Crackable),
+    mechanism("XOAUTH2", Scheme::XOauth2, SecretClass::Bearer),
+    mechanism("OAUTHBEARER", Scheme::OauthBearer, SecretClass::Bearer),
+    mechanism("GSSAPI", Scheme::Opaque, SecretClass::None),
+    mechanism("EXTERNAL", Scheme::External, SecretClass::None),
+    mechanism("ANONYMOUS", Scheme::Anonymous, SecretClass::None),
+    mechanism("OTP", Scheme::Opaque, SecretClass::None),
+    mechanism("SKEY", Scheme::Opaque, SecretClass::None),
+    mechanism("SECURID", Scheme::Opaque, SecretClass::None),
+    mechanism("KERBEROS_V4", Scheme::Opaque, SecretClass::None),
+    mechanism("MSN", Scheme::Ntlm, SecretClass::Crackable),
+    mechanism("XTOKEN", Scheme::Opaque, SecretClass::None),
+];
+
+/// RFC 4422 §3.1: 1 to 20 letters, digits, hyphens and underscores.
+pub(super) fn is_mechanism_name(name: &[u8]) -> bool {
+    (1..=20).contains(&name.len()) && name.iter().all(|&c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+}
+
+/// Whether the name is one a mail server may offer, not merely well-formed.
+pub(super) fn is_known(name: &[u8]) -> bool {
+    let scram = name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SCRAM-"));
+    scram || MECHANISMS.iter().any(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Decodes a line of an exchange: padding may be missing, spaces stand around it, `=` is the empty string.
+pub(super) fn decode(line: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let line = line.trim_ascii();
+    if line == b"=" {
+        return Some(Zeroizing::default());
+    }
+    // Sized once: a buffer that grows leaves its old copy behind.
+    let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(line.len().min(SASL_LINE_OCTETS))]);
+    let len = BASE64.decode_slice(line, &mut decoded).ok()?;
+    decoded.truncate(len);
+    Some(decoded)
+}
+
+/// Whether a line can be a SASL response: base64, `*` (cancel), `=` or nothing.
+fn is_response_shaped(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line == b"*" || line.is_empty() || decode(line).is_some()
+}
+
+/// Whether a line where a response is due is one of the `verbs` instead: the client gave up. Some verbs are base64
+/// too; those then decode to octets that no text mechanism sends.
+pub(super) fn gives_up(line: &[u8], verbs: &[&[u8]]) -> bool {
+    let word = line.split(|&c| c == b' ').next().unwrap_or_default();
+    verbs.iter().any(|verb| word.eq_ignore_ascii_case(verb))
+        && decode(line).is_none_or(|octets| octets.iter().any(|c| c.is_ascii_control() || !c.is_ascii()))
+}
+
+/// Whether the line that `next` begins with can be a response.
+pub(super) fn next_is_response(next: &[u8]) -> bool {
+    let line = next.split(|&c| c == b'\n').next().unwrap_or_default();
+    !next.is_empty() && is_response_shaped(line)
+}
+
+/// An exchange on its way.
+pub(super) struct Exchange {
+    name: Text,
+    scheme: Scheme,
+    class: SecretClass,
+    responses: u32,
+    had_initial: bool,
+    prompted_for_password: bool,
+    challenged: bool,
+    responded: bool,
+    user: Option<Text>,
+    authzid: Option<Text>,
+    secret: Option<Secret>,
+    /// Where the disclosing line was, once it was sent.
+    disclosed: Option<Mark>,
+    undecodable: bool,
+}
+
+impl Exchange {
+    /// An exchange by `AUTH name` or `AUTHENTICATE name`.
+    pub(super) fn new(name: &[u8]) -> Self {
+        let scram = name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SCRAM-"));
+        let known = MECHANISMS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(name));
+        let (scheme, class) = match known {
+            Some(known) => (known.scheme, known.class),
+            None if scram => (Scheme::Scram, SecretClass::Crackable),
+            None => (Scheme::Opaque, SecretClass::None),
+        };
+        Self {
+            name: Text::new(&name.to_ascii_uppercase()),
+            scheme,
+            class,
+            responses: 0,
+            had_initial: false,
+            prompted_for_password: false,
+            challenged: false,
+            responded: false,
+            user: None,
+            authzid: None,
+            secret: None,
+            disclosed: None,
+            undecodable: false,
+        }
+    }
+
+    /// The initial response of the command itself.
+    pub(super) fn initial(&mut self, response: &[u8], mark: Mark) {
+        self.had_initial = true;
+        self.respond(response, mark);
+    }
+
+    /// A challenge of the server, still encoded.
+    pub(super) fn challenge(&mut self, challenge: &[u8]) {
+        self.challenged |= !challenge.trim_ascii().is_empty();
+        if self.scheme == Scheme::Login {
+            let text = decode(challenge).unwrap_or_default();
+            self.prompted_for_password = contains_ignoring_case(&text, b"pass");
+        }
+    }
+
+    /// A response line of the client, still encoded. `*` cancels and discloses nothing.
+    pub(super) fn respond(&mut self, line: &[u8], mark: Mark) {
+        let step = self.responses;
+        self.responses += 1;
+        if line.trim_ascii() == b"*" {
+            return;
+        }
+        let Some(decoded) = decode(line) else {
+            if matches!(self.scheme, Scheme::Plain | Scheme::Login) && self.disclosed.is_none() {
+                self.undecodable = true;
+                self.disclosed = Some(mark);
+            }
+            return;
+        };
+        match self.scheme {
+            Scheme::Plain => self.plain(&decoded, mark),
+            Scheme::Login => self.login(step, &decoded, mark),
+            Scheme::CramMd5 => {
+                let end = decoded.iter().rposition(|&c| c == b' ').unwrap_or(decoded.len());
+                self.name_user(&decoded[..end]);
+                self.disclose(mark);
+            }
+            Scheme::DigestMd5 => self.digest(&decoded, mark),
+            Scheme::Scram => self.scram(&decoded, mark),
+            Scheme::Ntlm => self.ntlm(&decoded, mark),
+            Scheme::XOauth2 | Scheme::OauthBearer => self.bearer(&decoded, mark),
+            Scheme::External => self.name_user(&decoded),
+            Scheme::Anonymous | Scheme::Opaque => {}
+        }
+    }
+
+    /// Ends the exchange. `None` when nothing was said that makes an attempt of it.
+    pub(super) fn conclude(self, outcome: Outcome, code: Option<Text>, last: Mark) -> Option<Attempt> {
+        let discloses = self.disclosed.is_some();
+        let opaque = matches!(self.scheme, Scheme::Opaque | Scheme::External | Scheme::Anonymous);
+        if !discloses && !(opaque && self.responses > 0) {
+            return None;
+        }
+        let both_halves = self.challenged || self.class != SecretClass::Crackable;
+        let confidence = if self.undecodable || !both_halves { Confidence::Possible } else { Confidence::Confirmed };
+        let variant = if self.had_initial { Variant::InitialResponse } else { Variant::Continuation };
+        Some(Attempt {
+            mechanism: self.name,
+            class: self.class,
+            variant,
+            user: self.user,
+            authzid: self.authzid,
+            secret: self.secret,
+            mark: self.disclosed.unwrap_or(last),
+            outcome,
+            code,
+            confidence,
+            is_inferred: false,
+        })
+    }
+
+    /// Whether a secret has crossed the wire already.
+    pub(super) fn is_disclosed(&self) -> bool {
+        self.disclosed.is_some()
+    }
+
+    /// Whether the exchange can want another response: without replies, the next line may be one.
+    pub(super) fn may_continue(&self) -> bool {
+        match self.scheme {
+            Scheme::Plain => self.responses < 1,
+            Scheme::Login => self.responses < 2,
+            _ => self.responses < 4,
+        }
+    }
+
+    fn disclose(&mut self, mark: Mark) {
+        self.responded = true;
+        self.disclosed = Some(mark);
+    }
+
+    fn name_user(&mut self, user: &[u8]) {
+        if !user.is_empty() {
+            self.user = Some(Text::new(user));
+        }
+    }
+
+    /// `[authzid] NUL authcid NUL passwd`; some clients leave the first NUL out or add one at the end.
+    fn plain(&mut self, message: &[u8], mark: Mark) {
+        let message = message.strip_suffix(b"\r\n").unwrap_or(message);
+        let mut parts = message.splitn(3, |&c| c == 0);
+        let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+        match (second, third) {
+            (Some(user), Some(password)) => {
+                let password = password.strip_suffix(&[0]).unwrap_or(password);
+                self.name_user(user);
+                if !first.is_empty() && first != user {
+                    self.authzid = Some(Text::new(first));
+                }
+                self.secret = Some(Secret::new(password));
+                self.disclose(mark);
+            }
+            (Some(password), None) if !first.is_empty() => {
+                self.name_user(first);
+                self.secret = Some(Secret::new(password));
+                self.disclose(mark);
+            }
+            // Not the form of the RFC, yet what was meant as a credential has crossed the wire.
+            _ if !message.is_empty() => {
+                self.undecodable = true;
+                self.disclose(mark);
+            }
+            _ => {}
+        }
+    }
+
+    /// Position decides; prompts are free text, but one that names the password first swaps the two.
+    fn login(&mut self, step: u32, answer: &[u8], mark: Mark) {
+        let is_password = match step {
+            0 => self.prompted_for_password && !self.had_initial,
+            _ => self.secret.is_none(),
+        };
+        if is_password {
+            self.secret = Some(Secret::new(answer));
+            self.disclose(mark);
+        } else if self.user.is_none() {
+            self.name_user(answer);
+        }
+    }
+
+    fn digest(&mut self, message: &[u8], mark: Mark) {
+        if let Some(user) = quoted_value(message, b"username=") {
+            self.name_user(user);
+            if let Some(authzid) = quoted_value(message, b"authzid=").filter(|authzid| *authzid != user) {
+                self.authzid = Some(Text::new(authzid));
+            }
+            self.disclose(mark);
+        }
+    }
+
+    /// `gs2-header n=user,r=nonce`, later `c=...,r=...,p=proof`.
+    fn scram(&mut self, message: &[u8], mark: Mark) {
+        for field in message.split(|&c| c == b',') {
+            match field {
+                [b'n', b'=', user @ ..] => self.name_user(user),
+                [b'a', b'=', authzid @ ..] => self.authzid = Some(Text::new(authzid)),
+                [b'p', b'=', ..] if self.responses > 1 => self.disclose(mark),
+                _ => {}
+            }
+        }
+    }
+
+    /// MS-NLMP §2.2.1.3: an AUTHENTICATE message holds user and domain as counted fields.
+    fn ntlm(&mut self, message: &[u8], mark: Mark) {
+        let Some(at) = memchr::memmem::find(message, b"NTLMSSP\0\x03\0\0\0") else { return };
+        let message = &message[at..];
+        let is_unicode = message.get(60).is_some_and(|flags| flags & 1 == 1);
+        let field = |at: usize| -> Option<Vec<u8>> {
+            let len = usize::from(u16::from_le_bytes([*message.get(at)?, *message.get(at + 1)?]));
+            let offset = u32::from_le_bytes(message.get(at + 4..at + 8)?.try_into().ok()?) as usize;
+            let raw = message.get(offset..offset.checked_add(len)?)?;
+            if !is_unicode {
+                return Some(raw.to_vec());
+            }
+            let units = raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+            Some(char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect::<String>().into_bytes())
+        };
+        let user = field(36).unwrap_or_default();
+        match field(28).filter(|domain| !domain.is_empty() && !user.is_empty()) {
+            Some(domain) => self.name_user(&[&domain[..], b"\\", &user[..]].concat()),
+            None => self.name_user(&user),
+        }
+        self.challenged = true;
+        self.disclose(mark);
+    }
+
+    fn bearer(&mut self, message: &[u8], mark: Mark) {
+        for field in message.split(|&c| c == 1) {
+            if let Some(user) = field.strip_prefix(b"user=") {
+                self.name_user(user);
+            } else if let Some(at) = memchr::memmem::find(field, b"a=").filter(|_| field.starts_with(b"n,")) {
+                let end = field[at..].iter().position(|&c| c == b',').unwrap_or(field.len() - at);
+                self.name_user(&field[at + 2..at + end]);
+            } else if field.len() > 12 && field[..12].eq_ignore_ascii_case(b"auth=Bearer ") {
+                self.secret = Some(Secret::new(field[12..].trim_ascii()));
+                self.disclose(mark);
+            }
+        }
+    }
+}
+
+/// An attempt by a command that carries user and password themselves.
+pub(super) fn direct(mechanism: &'static str, variant: Variant, user: Option<Text>, mark: Mark) -> Attempt {
+    Attempt {
+        mechanism: Text::new(mechanism.as_bytes()),
+        class: SecretClass::Password,
+        variant,
+        user,
+        authzid: None,
+        secret: None,
+        mark,
+        outcome: Outcome::Unknown(Reason::NoReply),
+        code: None,
+        confidence: Confidence::Confirmed,
+        is_inferred: false,
+    }
+}
+
+fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+fn quoted_value<'a>(message: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let at = memchr::memmem::find(message, key)? + key.len();
+    let rest = &message[at..];
+    match rest.strip_prefix(b"\"") {
+        Some(quoted) => quoted.split(|&c| c == b'"').next(),
+        None => rest.split(|&c| c == b',').next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{FingerprintClass, FingerprintKey};
+
+    /// The attempt that a mechanism's lines make: user, authzid, whether the secret is `expect`.
+    fn check(name: &str, lines: &[&[u8]], user: &str, secret: Option<&[u8]>) {
+        let mut exchange = Exchange::new(name.as_bytes());
+        for line in lines {
+            exchange.respond(base64::engine::general_purpose::STANDARD.encode(line).as_bytes(), Mark::default());
+        }
+        let attempt = exchange.conclude(Outcome::Accepted, None, Mark::default()).expect("an attempt");
+        assert_eq!(attempt.user.as_ref().map_or("", Text::as_str), user, "{name}");
+        let key = FingerprintKey::new(&[1; 32]);
+        let print = |secret: &Secret| key.fingerprint(FingerprintClass::Password, secret);
+        assert_eq!(attempt.secret.as_ref().map(print), secret.map(|secret| print(&Secret::new(secret))), "{name}");
+    }
+
+    #[test]
+    fn every_form_of_plain() {
+        check("PLAIN", &[b"\0tim\0tanstaaftanstaaf"], "tim", Some(b"tanstaaftanstaaf"));
+        check("plain", &[b"Ursel\0Kurt\0xipj3plmq"], "Kurt", Some(b"xipj3plmq"));
+        check("PLAIN", &[b"tim\0no-first-nul"], "tim", Some(b"no-first-nul"));
+        check("PLAIN", &[b"\0tim\0nul-at-the-end\0"], "tim", Some(b"nul-at-the-end"));
+    }
+
+    #[test]
+    fn login_goes_by_position() {
+        check("LOGIN", &[b"anna", b"not-a-secret"], "anna", Some(b"not-a-secret"));
+    }
+
+    #[test]
+    fn a_prompt_for_the_password_first_swaps() {
+        let mut exchange = Exchange::new(b"LOGIN");
+        exchange.challenge(b"UGFzc3dvcmQ6");
+        exchange.respond(b"cHc=", Mark::default());
+        exchange.challenge(b"VXNlcm5hbWU6");
+        exchange.respond(b"YW5uYQ==", Mark::default());
+        let attempt = exchange.conclude(Outcome::Accepted, None, Mark::default()).expect("an attempt");
+        assert_eq!(attempt.user.expect("a user").as_str(), "anna");
+    }
+
+    #[test]
+    fn the_users_of_the_other_mechanisms() {
+        check("CRAM-MD5", &[b"tim b913a602c7eda7a495b4e6e7334d3890"], "tim", None);
+        check("DIGEST-MD5", &[b"charset=utf-8,username=\"chris\",realm=\"r\",response=d388"], "chris", None);
+        check("SCRAM-SHA-1", &[b"n,,n=user,r=fyko", b"c=biws,r=fyko,p=v0X8"], "user", None);
+        check("XOAUTH2", &[b"user=a@example.net\x01auth=Bearer tok\x01\x01"], "a@example.net", Some(b"tok"));
+        check("OAUTHBEARER", &[b"n,a=u@example.com,\x01host=h\x01auth=Bearer tok\x01\x01"], "u@example.com", Some(b"tok"));
+    }
+
+    #[test]
+    fn a_cancelled_exchange_is_no_attempt() {
+        let mut exchange = Exchange::new(b"PLAIN");
+        exchange.respond(b"*", Mark::default());
+        assert!(exchange.conclude(Outcome::Cancelled, None, Mark::default()).is_none());
+    }
+}

@@ -1,0 +1,92 @@
+//! Text from the wire, made safe to show: an attacker chooses user names and banners.
+
+use crate::limits::TEXT_CHARS;
+use std::fmt::Write as _;
+
+/// Printable text of at most 256 characters. Control and bidirectional characters, line ends included, stand as
+/// `\u{..}`; an octet that is no UTF-8 as `\u{dcXX}`, the lone surrogate that no valid text can hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text {
+    text: Box<str>,
+    /// Something was escaped for not being UTF-8, or cut.
+    is_lossy: bool,
+}
+
+impl Text {
+    /// Makes octets from the wire safe.
+    #[must_use]
+    pub fn new(octets: &[u8]) -> Self {
+        let mut text = String::with_capacity(octets.len().min(TEXT_CHARS));
+        let mut chars = 0;
+        let mut is_lossy = false;
+        // Four octets a character at most: more need not be looked at.
+        let looked_at = &octets[..octets.len().min(4 * TEXT_CHARS)];
+        'all: for chunk in looked_at.utf8_chunks() {
+            let bad = chunk.invalid().iter().map(|&octet| Err(octet));
+            for unit in chunk.valid().chars().map(Ok).chain(bad) {
+                if chars == TEXT_CHARS {
+                    is_lossy = true;
+                    break 'all;
+                }
+                chars += 1;
+                match unit {
+                    Ok(plain) if is_safe(plain) => text.push(plain),
+                    Ok(odd) => drop(write!(text, "\\u{{{:x}}}", u32::from(odd))),
+                    Err(octet) => {
+                        is_lossy = true;
+                        drop(write!(text, "\\u{{dc{octet:02x}}}"));
+                    }
+                }
+            }
+        }
+        is_lossy |= looked_at.len() < octets.len();
+        Self { text: text.into(), is_lossy }
+    }
+
+    /// The safe text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the octets held more than the text shows.
+    #[must_use]
+    pub fn is_lossy(&self) -> bool {
+        self.is_lossy
+    }
+}
+
+/// Not a control, format, bidirectional or separator character (Unicode TR 36 §3; line and paragraph separators
+/// break lines in viewers).
+fn is_safe(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn what_could_forge_a_line_is_escaped() {
+        let text = Text::new(b"eve\r\n{\"forged\":1}\x1b[2J\xe2\x80\xae");
+        assert_eq!(text.as_str(), "eve\\u{d}\\u{a}{\"forged\":1}\\u{1b}[2J\\u{202e}");
+        assert!(!text.is_lossy());
+    }
+
+    #[test]
+    fn octets_that_are_no_utf8_are_marked() {
+        let text = Text::new(b"m\xfcller");
+        assert_eq!(text.as_str(), "m\\u{dcfc}ller");
+        assert!(text.is_lossy());
+    }
+
+    #[test]
+    fn length_is_bounded() {
+        let text = Text::new(&[b'a'; 1000]);
+        assert_eq!(text.as_str().len(), 256);
+        assert!(text.is_lossy());
+    }
+}

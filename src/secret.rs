@@ -1,0 +1,147 @@
+//! The one type that holds a secret, and the keyed fingerprint that is all that leaves it.
+//!
+//! [`Secret`] has no `Debug`, `Display`, `Clone` or serialiser and is wiped when dropped; its octets
+//! can be read in this file only. What leaves is [`Fingerprint`], an HMAC under a key that is random
+//! for the run unless the operator gave one.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A password or bearer token as it stood on the wire, wiped on drop.
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    /// Copies the secret once, into a buffer of exactly its size (a buffer that grows would leave copies).
+    #[must_use]
+    pub fn new(octets: &[u8]) -> Self {
+        Self(octets.into())
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// What a fingerprint was made of; a password never equals a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FingerprintClass {
+    /// A password, octets exactly as sent.
+    Password,
+    /// A bearer token.
+    Bearer,
+}
+
+impl FingerprintClass {
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::Password => b"password",
+            Self::Bearer => b"bearer",
+        }
+    }
+}
+
+/// `fp1:<keyid>:<32 hex>`: equal secrets under one key have equal fingerprints; the secret cannot be read back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Fingerprint {
+    key_id: [u8; 2],
+    digest: [u8; 16],
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "fp1:{:02x}{:02x}:", self.key_id[0], self.key_id[1])?;
+        self.digest.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+/// The key of all fingerprints of a run, with the key schedule done once.
+#[derive(Clone)]
+pub struct FingerprintKey {
+    mac: Hmac<Sha256>,
+    key_id: [u8; 2],
+}
+
+impl FingerprintKey {
+    /// Octets of a key.
+    pub const LEN: usize = 32;
+
+    /// Takes the key; the caller's copy is the caller's to wipe.
+    #[must_use]
+    pub fn new(key: &[u8; Self::LEN]) -> Self {
+        let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+        let id = mac.clone().chain_update(b"id").finalize().into_bytes();
+        Self { mac, key_id: [id[0], id[1]] }
+    }
+
+    /// Reads a key file's content: 32 raw octets, or 64 hexadecimal digits with optional white space around.
+    #[must_use]
+    pub fn parse(content: &[u8]) -> Option<Self> {
+        if let Ok(raw) = <&[u8; Self::LEN]>::try_from(content) {
+            return Some(Self::new(raw));
+        }
+        let digits = content.trim_ascii();
+        if digits.len() != 2 * Self::LEN {
+            return None;
+        }
+        let mut key = Zeroizing::new([0; Self::LEN]);
+        for (octet, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            *octet = u8::try_from(high << 4 | low).ok()?;
+        }
+        Some(Self::new(&key))
+    }
+
+    /// First 16 octets of HMAC-SHA-256(K, `"barewire/fp/1" 0x00 class 0x00 secret`).
+    #[must_use]
+    pub fn fingerprint(&self, class: FingerprintClass, secret: &Secret) -> Fingerprint {
+        let full = self
+            .mac
+            .clone()
+            .chain_update(b"barewire/fp/1\0")
+            .chain_update(class.label())
+            .chain_update(b"\0")
+            .chain_update(&secret.0)
+            .finalize()
+            .into_bytes();
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&full[..16]);
+        Fingerprint { key_id: self.key_id, digest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_and_hexadecimal_forms_of_one_key_agree() {
+        let hex = [b"0b".repeat(32), b"\n".to_vec()].concat();
+        let by_hex = FingerprintKey::parse(&hex).expect("64 digits");
+        let by_raw = FingerprintKey::parse(&[0x0b; 32]).expect("32 octets");
+        let print = |key: &FingerprintKey| {
+            key.fingerprint(FingerprintClass::Password, &Secret::new(b"not-a-real-one")).to_string()
+        };
+        assert_eq!(print(&by_hex), print(&by_raw));
+        assert!(print(&by_raw).starts_with("fp1:"));
+        assert_eq!(print(&by_raw).len(), "fp1:0000:".len() + 32);
+    }
+
+    #[test]
+    fn a_password_and_a_token_of_the_same_octets_differ() {
+        let key = FingerprintKey::new(&[7; 32]);
+        let secret = Secret::new(b"same");
+        let password = key.fingerprint(FingerprintClass::Password, &secret);
+        assert_ne!(password, key.fingerprint(FingerprintClass::Bearer, &secret));
+    }
+
+    #[test]
+    fn other_lengths_are_no_key() {
+        assert!(FingerprintKey::parse(b"").is_none());
+        assert!(FingerprintKey::parse(&[b'0'; 63]).is_none());
+        assert!(FingerprintKey::parse(&[b'g'; 64]).is_none());
+    }
+}

@@ -1,0 +1,27 @@
+//! Segments to the octets of each direction, in causal order. Core: no IO, no clock, no protocols.
+//!
+//! [`Connection`] puts the two directions of a flow in order and hands pieces to a [`Receiver`]: borrowed
+//! straight from the frame when nothing is waiting, from a pooled buffer otherwise. Octets that the capture
+//! never saw become a gap. Each piece carries how much of the other direction its sender had acknowledged:
+//! that is what orders commands and replies, not the order of capture.
+
+mod connection;
+mod key;
+mod reorder;
+mod table;
+
+pub use connection::{Connection, Counts, Env, Receiver};
+pub use key::{Direction, FlowKey, Side};
+pub use reorder::Pool;
+pub use table::{Class, FlowTable, Slot};
+
+use crate::wire::PacketRef;
+
+/// What travels with octets: where they were captured and what their sender had seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The packet that first brought them.
+    pub at: PacketRef,
+    /// Octets of the other direction that the sender had acknowledged then; `None` when not known.
+    pub seen: Option<u64>,
+}
