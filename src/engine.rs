@@ -6,7 +6,7 @@ use crate::finding::{Case, Ending, Flow, Record};
 use crate::limits::{
     EMBRYO_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS,
 };
-use crate::mail::{Confidence, Detector, End, Hint, Interest, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless};
+use crate::mail::{Confidence, Detector, End, Hint, Interest, Known, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless};
 use crate::secret::FingerprintKey;
 use crate::stream::{Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Mark, Pool, Receiver, Side, Slot};
 use crate::wire::{Flags, Frame, PacketRef, Segment, SeqNumber, Skip, Timestamp, decode};
@@ -592,16 +592,17 @@ impl Receiver for Feed<'_> {
 impl Feed<'_> {
     /// Asks the probe what it has found.
     fn probe(&mut self, is_final: bool) {
-        let App::Probing(probe) = &mut self.talk.app else { return };
-        let server = self.talk.key.endpoint(self.talk.client.other());
-        let hint = self.settings.ports.hint(server.port);
-        match probe.judge(hint, self.talk.is_midstream, self.talk.is_sure_of_ends, is_final) {
+        let App::Probing(probe) = &self.talk.app else { return };
+        let ports = [self.talk.client, self.talk.client.other()].map(|side| self.talk.key.endpoint(side).port);
+        let hint = self.settings.ports.hint(ports[1]);
+        let Talk { is_midstream, is_sure_of_ends, .. } = *self.talk;
+        let known = Known { hint, ports, is_midstream, is_sure_of_ends };
+        match probe.judge(&known, is_final) {
             Verdict::Undecided => {}
             Verdict::NotMail => self.talk.app = App::NotMail,
             Verdict::Mail { protocol, confidence, is_swapped } => self.follow(protocol, confidence, is_swapped),
             Verdict::Tls => {
-                let Some(hint) = hint else { return };
-                let probe = std::mem::take(&mut **probe);
+                let (Some(hint), Some(probe)) = (hint, self.take_probe()) else { return };
                 let released = probe.release_tls(self.out);
                 let case = Case::new(self.talk.flow(hint.protocol), Confidence::Probable, true);
                 self.talk.app = App::Mail(released.detector, Box::new(case));
@@ -612,8 +613,7 @@ impl Feed<'_> {
     }
 
     fn follow(&mut self, protocol: Protocol, confidence: Confidence, is_swapped: bool) {
-        let App::Probing(probe) = &mut self.talk.app else { return };
-        let probe = std::mem::take(&mut **probe);
+        let Some(probe) = self.take_probe() else { return };
         if is_swapped {
             self.talk.client = self.talk.client.other();
             self.talk.octets.reverse();
@@ -624,6 +624,16 @@ impl Feed<'_> {
         self.talk.app = App::Mail(released.detector, Box::new(case));
         self.judge();
         self.heed(released.interest);
+    }
+
+    fn take_probe(&mut self) -> Option<Box<Probe>> {
+        match std::mem::replace(&mut self.talk.app, App::NotMail) {
+            App::Probing(probe) => Some(probe),
+            other => {
+                self.talk.app = other;
+                None
+            }
+        }
     }
 
     /// Lets the case judge what was noted.

@@ -71,3 +71,90 @@ fn every_case_gives_its_findings_and_logins() {
     assert!(checked >= 50, "only {checked} rows were checked");
     assert!(wrong.is_empty(), "{} of {checked} rows differ:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// One login of the published truth.
+#[derive(Debug)]
+struct Listed {
+    user: String,
+    outcome: String,
+    /// The truth itself is not sure of it.
+    is_loose: bool,
+}
+
+/// The password logins in clear that the truth lists for one capture.
+fn known_logins(capture: &serde_json::Value) -> Vec<Listed> {
+    let streams = capture["streams"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_unsure = capture["confidence"] == "low";
+    let followed = |stream: &&serde_json::Value| {
+        ["pop3", "imap", "smtp"].iter().any(|protocol| stream["protocol"] == *protocol)
+    };
+    let auths = streams.iter().filter(followed).flat_map(|stream| stream["auth"].as_array().into_iter().flatten());
+    auths
+        .filter(|auth| auth["secret_kind"] == "password" || auth["secret_kind"] == "malformed-plain")
+        .map(|auth| Listed {
+            user: auth["user"].as_str().unwrap_or("?").to_owned(),
+            outcome: auth["outcome"].as_str().unwrap_or_default().to_owned(),
+            is_loose: is_unsure || auth["ambiguous"] == true || auth["malformed"] == true,
+        })
+        .collect()
+}
+
+/// The truth's words for outcomes.
+fn agrees(outcome: Outcome, known: &str) -> bool {
+    match outcome {
+        Outcome::Accepted => known == "accepted",
+        Outcome::Rejected | Outcome::RejectedAfterAuth | Outcome::RefusedByPolicy => known == "rejected",
+        Outcome::Cancelled => known == "aborted" || known == "rejected",
+        Outcome::Unknown(_) => known == "unknown",
+    }
+}
+
+#[test]
+fn every_published_login_is_found_and_none_invented() {
+    let Some(corpus) = corpus() else { return };
+    let folder = corpus.join("public");
+    let truth = std::fs::read_to_string(folder.join("truth.jsonl")).expect("truth.jsonl");
+    let mut wrong = Vec::new();
+    let (mut files, mut logins) = (0, 0);
+    for line in truth.lines() {
+        let capture: serde_json::Value = serde_json::from_str(line).expect("a line of truth");
+        let name = capture["file"].as_str().expect("a file name");
+        let (records, _) = barewire::testing::replay(&[folder.join(name)]);
+        files += 1;
+        if capture["kind"] == "negative" {
+            // What is missing from a capture may be said of any; a finding about mail may not.
+            let about_mail = records.iter().any(|record| match record {
+                Record::Finding(finding) => finding.flow.is_some(),
+                Record::Login(_) => true,
+                Record::Session(_) => false,
+            });
+            if about_mail {
+                wrong.push(format!("{name}: something was reported where there is no mail"));
+            }
+            continue;
+        }
+        let mut known = known_logins(&capture);
+        for record in records {
+            let Record::Login(login) = record else { continue };
+            if login.class != barewire::mail::SecretClass::Password {
+                continue;
+            }
+            let user = login.user.as_ref().map_or("?", |user| user.as_str());
+            let fits = |known: &Listed| known.user == user && agrees(login.outcome, &known.outcome);
+            // Users that are no text are escaped in other ways there.
+            let loosely = |known: &Listed| known.is_loose && (known.user == user || known.user.contains('\\'));
+            match known.iter().position(fits).or_else(|| known.iter().position(loosely)) {
+                Some(at) => {
+                    known.remove(at);
+                    logins += 1;
+                }
+                None => wrong.push(format!("{name}: {user} {:?} is not in the truth", login.outcome)),
+            }
+        }
+        for missing in known.iter().filter(|known| !known.is_loose) {
+            wrong.push(format!("{name}: {missing:?} was not found"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differences in {files} files:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(files >= 200 && logins >= 90, "only {logins} logins in {files} files were checked");
+}

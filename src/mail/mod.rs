@@ -22,7 +22,7 @@ pub use observe::{
     Attempt, Capabilities, CapabilitySource, Confidence, Observation, Out, Outcome, Reason, SecretClass,
     StarttlsReply, TlsStep, Variant,
 };
-pub use probe::{Hint, Probe, Released, Verdict, is_hopeless};
+pub use probe::{Hint, Known, Probe, Released, Verdict, is_hopeless};
 pub use text::Text;
 
 use crate::stream::{Direction, Mark};

@@ -23,6 +23,22 @@ pub struct Hint {
     pub is_implicit_tls: bool,
 }
 
+/// What is known of the connection besides its octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// What the server's port suggests.
+    pub hint: Option<Hint>,
+    /// Ports of client and server, as assumed.
+    pub ports: [u16; 2],
+    /// The beginning was not captured.
+    pub is_midstream: bool,
+    /// A SYN told who the client is.
+    pub is_sure_of_ends: bool,
+}
+
+/// FTP logs in with USER and PASS too. Without a reply only its ports tell it from POP3.
+const FTP_PORTS: [u16; 2] = [21, 2121];
+
 /// What the probe says so far.
 pub enum Verdict {
     /// More octets are needed.
@@ -89,8 +105,9 @@ impl Probe {
 
     /// Judges what is there. `is_final`: no more will come.
     #[must_use]
-    pub fn judge(&self, hint: Option<Hint>, is_midstream: bool, is_sure_of_ends: bool, is_final: bool) -> Verdict {
-        let evidence = self.evidence(hint, is_midstream, false);
+    pub fn judge(&self, known: &Known, is_final: bool) -> Verdict {
+        let Known { hint, is_sure_of_ends, .. } = *known;
+        let evidence = self.evidence(known, false);
         if self.text.iter().any(|text| tls::looks_like_client_hello(text)) {
             let begun = self.text.iter().any(|text| text.len() > 5 && tls::looks_like_client_hello(text));
             return match (hint, begun) {
@@ -103,7 +120,7 @@ impl Probe {
             return Verdict::Mail { protocol, confidence, is_swapped: false };
         }
         if !is_sure_of_ends
-            && let Some((protocol, confidence)) = self.evidence(hint, is_midstream, true).decide(is_final)
+            && let Some((protocol, confidence)) = self.evidence(known, true).decide(is_final)
         {
             return Verdict::Mail { protocol, confidence, is_swapped: true };
         }
@@ -114,13 +131,14 @@ impl Probe {
         Verdict::Undecided
     }
 
-    fn evidence(&self, hint: Option<Hint>, is_midstream: bool, is_swapped: bool) -> Evidence<'_> {
+    fn evidence(&self, known: &Known, is_swapped: bool) -> Evidence<'_> {
         let (client, server) = if is_swapped { (1, 0) } else { (0, 1) };
         Evidence {
             client: &self.text[client],
             server: &self.text[server],
-            hint: hint.map(|hint| hint.protocol),
-            has_start: !is_midstream && !self.has_gap[server],
+            hint: known.hint.map(|hint| hint.protocol),
+            is_ftp_port: FTP_PORTS.contains(&known.ports[server]),
+            has_start: !known.is_midstream && !self.has_gap[server],
             spoke_first: !self.text[client].is_empty()
                 && matches!(self.log.first(), Some(Entry::Octets { direction, .. }) if direction.index() == client),
         }
@@ -173,6 +191,7 @@ struct Evidence<'a> {
     client: &'a [u8],
     server: &'a [u8],
     hint: Option<Protocol>,
+    is_ftp_port: bool,
     /// The server's first octets are the first it sent.
     has_start: bool,
     spoke_first: bool,
@@ -253,6 +272,9 @@ impl Evidence<'_> {
     }
 
     fn pop3(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
+        if self.is_ftp_port && !self.has_server_text() {
+            return None;
+        }
         let strong = self.client_lines().filter(|line| is_pop3_command(line)).count();
         let is_status = |line: &&[u8]| line.starts_with(b"+OK") || line.starts_with(b"-ERR");
         let replies = self.server_lines().filter(is_status).count();
@@ -291,7 +313,8 @@ impl Evidence<'_> {
         }
         let wait_for_server = self.has_start && !is_final;
         let enough = commands >= 2 || hinted && commands >= 1;
-        (enough && !wait_for_server).then_some((protocol, Confidence::Probable))
+        let confidence = if hinted || protocol != Protocol::Pop3 { Confidence::Probable } else { Confidence::Possible };
+        (enough && !wait_for_server).then_some((protocol, confidence))
     }
 }
 
