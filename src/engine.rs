@@ -3,10 +3,10 @@
 //! One engine holds the flows of one worker. It fails never and logs nothing; what it could not follow it counts.
 
 use crate::finding::{Case, Ending, Flow, Record};
-use crate::limits::{
-    EMBRYO_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS,
+use crate::limits::{EMBRYO_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS};
+use crate::mail::{
+    Confidence, Detector, End, Hint, Interest, Known, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless,
 };
-use crate::mail::{Confidence, Detector, End, Hint, Interest, Known, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless};
 use crate::secret::FingerprintKey;
 use crate::stream::{Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Mark, Pool, Receiver, Side, Slot};
 use crate::wire::{Flags, Frame, PacketRef, Segment, SeqNumber, Skip, Timestamp, decode};
@@ -257,7 +257,11 @@ impl Engine {
             State::Live(live) => {
                 if segment.flags.has(Flags::SYN) {
                     let is_new = is_opening(segment) && live.connection.is_over(frame.clock);
-                    return if is_new { self.reopen(slot, key, side, segment, frame, records) } else { live.syn(side, segment, &mut self.shared) };
+                    return if is_new {
+                        self.reopen(slot, key, side, segment, frame, records)
+                    } else {
+                        live.syn(side, segment, &mut self.shared)
+                    };
                 }
                 let class = live.push(side, segment, frame, &mut self.shared, records);
                 self.settle(slot, class);
@@ -475,7 +479,9 @@ impl Live {
 
     fn conclude(mut self: Box<Self>, end: End, shared: &mut Shared, records: &mut Vec<Record>) {
         let end = match end {
-            End::CaptureEnded | End::Idle if self.connection.is_finished() || self.connection.was_reset() => End::Closed,
+            End::CaptureEnded | End::Idle if self.connection.is_finished() || self.connection.was_reset() => {
+                End::Closed
+            }
             other => other,
         };
         let last = self.talk.last;

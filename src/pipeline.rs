@@ -1,1 +1,267 @@
-//! Placeholder.
+//! From one capture thread to the workers: recycled batches over bounded channels, each flow to one worker.
+//!
+//! A batch holds frames that lie in a mapped file by their offset, and copies of all others. Full batches go one
+//! way, empty ones come back, so nothing is allocated once the pipeline is filled. It starts no threads itself.
+
+use crate::engine::Engine;
+use crate::finding::Record;
+use crate::stream::{FlowKey, Side};
+use crate::wire::{Frame, LinkType, PacketRef, Timestamp, decode};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use foldhash::fast::RandomState;
+use memmap2::Mmap;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+/// Frames in a batch: enough that the channel's cost vanishes, few enough to stay in the cache.
+const BATCH_FRAMES: usize = 256;
+/// Octets copied into a batch; frames of a span port average below 1 KiB.
+const BATCH_OCTETS: usize = 256 * 1024;
+/// Batches per worker. Few, for each that goes round is cold memory.
+const BATCHES: usize = 16;
+
+/// What happens when a worker does not keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// The frame is dropped and counted: the kernel's ring must never wait.
+    Drop,
+    /// Reading waits: files lose nothing.
+    Wait,
+}
+
+/// One frame of a batch.
+struct Item {
+    at: PacketRef,
+    clock: Timestamp,
+    link_type: LinkType,
+    original_len: u32,
+    /// In the map or in the arena.
+    start: usize,
+    len: usize,
+    is_mapped: bool,
+}
+
+/// Frames on their way to a worker.
+#[derive(Default)]
+struct Batch {
+    items: Vec<Item>,
+    arena: Vec<u8>,
+    /// The file its mapped frames lie in.
+    map: Option<(u32, Arc<Mmap>)>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.arena.clear();
+        self.map = None;
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.items.iter().map(|item| {
+            let home: &[u8] = match &self.map {
+                Some((_, map)) if item.is_mapped => map,
+                _ => &self.arena,
+            };
+            let octets = &home[item.start..item.start + item.len];
+            let Item { at, clock, link_type, original_len, .. } = *item;
+            Frame { at, clock, link_type, octets, original_len }
+        })
+    }
+}
+
+/// The capture thread's end.
+pub struct Dispatcher {
+    lanes: Vec<Lane>,
+    overflow: Overflow,
+    hasher: RandomState,
+    dropped: u64,
+}
+
+struct Lane {
+    full: Sender<Batch>,
+    empty: Receiver<Batch>,
+    filling: Option<Batch>,
+}
+
+/// A worker's end.
+pub struct Feed {
+    full: Receiver<Batch>,
+    empty: Sender<Batch>,
+}
+
+/// Joins one dispatcher to `workers` feeds.
+#[must_use]
+pub fn channels(workers: usize, overflow: Overflow) -> (Dispatcher, Vec<Feed>) {
+    let mut lanes = Vec::new();
+    let mut feeds = Vec::new();
+    for _ in 0..workers {
+        let (full, take_full) = bounded(BATCHES);
+        let (give_back, empty) = bounded(BATCHES);
+        for _ in 0..BATCHES {
+            // The channel holds that many: none of these can fail or wait.
+            let _ = give_back.try_send(Batch::default());
+        }
+        lanes.push(Lane { full, empty, filling: None });
+        feeds.push(Feed { full: take_full, empty: give_back });
+    }
+    (Dispatcher { lanes, overflow, hasher: RandomState::default(), dropped: 0 }, feeds)
+}
+
+impl Dispatcher {
+    /// Hands a frame to the worker of its flow. `map`: the mapped file that its octets may lie in.
+    pub fn push(&mut self, frame: &Frame<'_>, map: Option<&Arc<Mmap>>) {
+        let lane = self.lane_of(frame);
+        let place = map.and_then(|map| place_in(map, frame.octets));
+        let lane = &mut self.lanes[lane];
+        if lane.filling.as_ref().is_some_and(|batch| !fits(batch, frame, place.is_some())) {
+            lane.send(self.overflow, &mut self.dropped);
+        }
+        if lane.filling.is_none() {
+            lane.filling = lane.next_empty(self.overflow);
+        }
+        let Some(batch) = &mut lane.filling else {
+            self.dropped += 1;
+            return;
+        };
+        let start = place.unwrap_or(batch.arena.len());
+        match (place, map) {
+            (Some(_), Some(map)) if batch.map.is_none() => batch.map = Some((frame.at.input, Arc::clone(map))),
+            (Some(_), _) => {}
+            (None, _) => batch.arena.extend_from_slice(frame.octets),
+        }
+        batch.items.push(Item {
+            at: frame.at,
+            clock: frame.clock,
+            link_type: frame.link_type,
+            original_len: frame.original_len,
+            start,
+            len: frame.octets.len(),
+            is_mapped: place.is_some(),
+        });
+    }
+
+    /// Sends what is waiting, so that a quiet link's last frames are judged.
+    pub fn flush(&mut self) {
+        for lane in &mut self.lanes {
+            if lane.filling.as_ref().is_some_and(|batch| !batch.items.is_empty()) {
+                lane.send(self.overflow, &mut self.dropped);
+            }
+        }
+    }
+
+    /// Frames dropped because a worker did not keep up.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Both directions of a flow, and later its fragments, share their addresses. What is no segment is only
+    /// counted, by any worker.
+    fn lane_of(&self, frame: &Frame<'_>) -> usize {
+        if self.lanes.len() == 1 {
+            return 0;
+        }
+        let Ok(segment) = decode(frame) else { return 0 };
+        let (key, _) = FlowKey::between(segment.source, segment.destination);
+        let addresses = (key.endpoint(Side::A).address, key.endpoint(Side::B).address);
+        (self.hasher.hash_one(addresses) >> 32) as usize % self.lanes.len()
+    }
+}
+
+impl Lane {
+    fn next_empty(&self, overflow: Overflow) -> Option<Batch> {
+        match overflow {
+            Overflow::Wait => self.empty.recv().ok(),
+            Overflow::Drop => self.empty.try_recv().ok(),
+        }
+    }
+
+    fn send(&mut self, overflow: Overflow, dropped: &mut u64) {
+        let Some(batch) = self.filling.take() else { return };
+        let lost = match overflow {
+            Overflow::Wait => self.full.send(batch).map_err(|error| error.into_inner()),
+            // There are as many places as batches, so this waits for nobody.
+            Overflow::Drop => self.full.try_send(batch).map_err(|error| error.into_inner()),
+        };
+        // Only a worker that is gone takes none; the run then fails and says which.
+        if let Err(batch) = lost {
+            *dropped += batch.items.len() as u64;
+        }
+    }
+}
+
+fn fits(batch: &Batch, frame: &Frame<'_>, is_mapped: bool) -> bool {
+    let other_file = is_mapped && batch.map.as_ref().is_some_and(|(input, _)| *input != frame.at.input);
+    batch.items.len() < BATCH_FRAMES
+        && !other_file
+        && (batch.items.is_empty() || batch.arena.len() + frame.octets.len() <= BATCH_OCTETS)
+}
+
+/// The offset of `octets` in the map, when they lie in it.
+fn place_in(map: &Mmap, octets: &[u8]) -> Option<usize> {
+    let start = octets.as_ptr().addr().checked_sub(map.as_ptr().addr())?;
+    (start + octets.len() <= map.len()).then_some(start)
+}
+
+impl Feed {
+    /// Runs an engine until the dispatcher is gone and all is read; hands records on as they come.
+    pub fn run(&self, engine: &mut Engine, mut emit: impl FnMut(&mut Vec<Record>)) {
+        let mut records = Vec::new();
+        for mut batch in &self.full {
+            for frame in batch.frames() {
+                engine.push(&frame, &mut records);
+            }
+            batch.clear();
+            // The dispatcher may be gone already; then nobody wants it back.
+            let _ = self.empty.try_send(batch);
+            if !records.is_empty() {
+                emit(&mut records);
+            }
+        }
+        engine.finish(&mut records);
+        emit(&mut records);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(octets: &[u8], number: u64) -> Frame<'_> {
+        let at = PacketRef { time: Timestamp(number), input: 0, number };
+        Frame { at, clock: at.time, link_type: LinkType::ETHERNET, octets, original_len: octets.len() as u32 }
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in() {
+        let (mut dispatcher, feeds) = channels(1, Overflow::Wait);
+        let octets: Vec<Vec<u8>> = (0..600_usize).map(|len| vec![len as u8; len]).collect();
+        for (number, octets) in octets.iter().enumerate() {
+            dispatcher.push(&frame(octets, number as u64), None);
+        }
+        dispatcher.flush();
+        drop(dispatcher);
+        let mut seen = Vec::new();
+        for batch in &feeds[0].full {
+            seen.extend(batch.frames().map(|frame| (frame.at.number, frame.octets.to_vec())));
+        }
+        assert_eq!(seen.len(), 600);
+        assert!(seen.iter().enumerate().all(|(at, (number, copy))| *number == at as u64 && *copy == octets[at]));
+    }
+
+    #[test]
+    fn a_live_capture_drops_and_counts_when_the_worker_stands_still() {
+        let (mut dispatcher, feeds) = channels(1, Overflow::Drop);
+        let pushed = (BATCHES * BATCH_FRAMES + 1000) as u64;
+        for number in 0..pushed {
+            dispatcher.push(&frame(&[0; 60], number), None);
+        }
+        dispatcher.flush();
+        let dropped = dispatcher.dropped();
+        drop(dispatcher);
+        let kept: usize = feeds[0].full.iter().map(|batch| batch.items.len()).sum();
+        assert_eq!(dropped + kept as u64, pushed);
+        assert!(dropped > 0);
+    }
+}

@@ -1,10 +1,14 @@
-//! Helpers for this crate's own tests and benches; not part of its interface.
+//! Helpers for this crate's own tests, benches and fuzz targets; not part of its interface.
+//!
+//! Three steps from words to records: [`Transcript`] turns `C:` and `S:` lines into TCP [`Packet`]s, [`shake`] does
+//! to them what networks and span ports do, [`run`] puts them into frames and these through the engine.
 
 use crate::capture::FileSet;
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::Record;
 use crate::limits::Limits;
 use crate::secret::FingerprintKey;
+use crate::wire::{Endpoint, Flags, Frame, LinkType, PacketRef, Segment, Timestamp};
 use std::path::PathBuf;
 
 /// Settings with a fixed fingerprint key.
@@ -25,4 +29,537 @@ pub fn replay(paths: &[PathBuf]) -> (Vec<Record>, Counters) {
     engine.finish(&mut records);
     assert!(engine.counters().is_balanced(), "every frame is a segment or skipped for a reason");
     (records, *engine.counters())
+}
+
+/// All records of the packets, each in a frame of its own, and what was counted.
+#[must_use]
+pub fn run(packets: &[Packet], link: Link) -> (Vec<Record>, Counters) {
+    run_frames(&frames(packets, link))
+}
+
+/// All records of the frames, and what was counted.
+#[must_use]
+pub fn run_frames(frames: &[Captured]) -> (Vec<Record>, Counters) {
+    let mut engine = Engine::new(settings());
+    let mut records = Vec::new();
+    let mut clock = Timestamp(0);
+    for (index, captured) in frames.iter().enumerate() {
+        clock = clock.max(captured.time);
+        engine.push(&captured.frame(index as u64 + 1, clock), &mut records);
+    }
+    engine.finish(&mut records);
+    assert!(engine.counters().is_balanced(), "every frame is a segment or skipped for a reason");
+    (records, *engine.counters())
+}
+
+/// A frame that owns its octets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// When it was captured.
+    pub time: Timestamp,
+    /// What its first octet is.
+    pub link_type: LinkType,
+    /// Its octets.
+    pub octets: Vec<u8>,
+}
+
+impl Captured {
+    /// As the engine takes it: the `number`-th packet of the only input.
+    #[must_use]
+    pub fn frame(&self, number: u64, clock: Timestamp) -> Frame<'_> {
+        Frame {
+            at: PacketRef { time: self.time, input: 0, number },
+            clock,
+            link_type: self.link_type,
+            octets: &self.octets,
+            original_len: self.octets.len() as u32,
+        }
+    }
+}
+
+/// Puts each packet into a frame.
+#[must_use]
+pub fn frames(packets: &[Packet], link: Link) -> Vec<Captured> {
+    let capture =
+        |packet: &Packet| Captured { time: packet.time, link_type: link.link_type(), octets: packet.octets(link) };
+    packets.iter().map(capture).collect()
+}
+
+/// A classic capture file of the frames; all must be of the first one's link type.
+#[must_use]
+pub fn pcap(frames: &[Captured]) -> Vec<u8> {
+    let link_type = frames.first().map_or(LinkType::ETHERNET, |frame| frame.link_type);
+    let mut file = Vec::new();
+    for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 262_144, u32::from(link_type.0)] {
+        file.extend_from_slice(&u32::to_le_bytes(word));
+    }
+    for frame in frames {
+        let len = frame.octets.len() as u32;
+        let time = frame.time.0;
+        for word in [(time / 1_000_000_000) as u32, (time % 1_000_000_000) as u32, len, len] {
+            file.extend_from_slice(&word.to_le_bytes());
+        }
+        file.extend_from_slice(&frame.octets);
+    }
+    file
+}
+
+/// How a packet is put into a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Ethernet II.
+    Ethernet,
+    /// With one 802.1Q tag.
+    Vlan(u16),
+    /// With an 802.1ad tag and an 802.1Q tag in it.
+    QinQ(u16, u16),
+    /// Linux cooked capture, version 1.
+    Sll,
+    /// Linux cooked capture, version 2.
+    Sll2,
+    /// No link header.
+    Raw,
+    /// BSD loopback.
+    Null,
+}
+
+impl Link {
+    /// All kinds, with some tags.
+    pub const ALL: [Self; 7] =
+        [Self::Ethernet, Self::Vlan(7), Self::QinQ(7, 9), Self::Sll, Self::Sll2, Self::Raw, Self::Null];
+
+    /// The number that capture files use.
+    #[must_use]
+    pub fn link_type(self) -> LinkType {
+        match self {
+            Self::Ethernet | Self::Vlan(_) | Self::QinQ(..) => LinkType::ETHERNET,
+            Self::Sll => LinkType::LINUX_SLL,
+            Self::Sll2 => LinkType::LINUX_SLL2,
+            Self::Raw => LinkType::RAW,
+            Self::Null => LinkType::NULL,
+        }
+    }
+
+    fn header(self, is_v6: bool) -> Vec<u8> {
+        let ether_type = if is_v6 { 0x86dd } else { 0x0800_u16 }.to_be_bytes();
+        let family = if is_v6 { 30_u32 } else { 2 }.to_le_bytes();
+        match self {
+            Self::Ethernet => [&[2; 12][..], &ether_type].concat(),
+            Self::Vlan(tag) => [&[2; 12][..], &[0x81, 0], &tag.to_be_bytes(), &ether_type].concat(),
+            Self::QinQ(outer, inner) => {
+                let tags = [&[0x88, 0xa8][..], &outer.to_be_bytes(), &[0x81, 0], &inner.to_be_bytes()].concat();
+                [&[2; 12][..], &tags, &ether_type].concat()
+            }
+            Self::Sll => [&[0, 0, 0, 1, 0, 6, 2, 2, 2, 2, 2, 2, 0, 0][..], &ether_type].concat(),
+            Self::Sll2 => [&ether_type[..], &[0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 2, 2, 2, 2, 2, 2, 0, 0]].concat(),
+            Self::Raw => Vec::new(),
+            Self::Null => family.to_vec(),
+        }
+    }
+}
+
+/// One TCP segment with all that a frame needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// When it is captured.
+    pub time: Timestamp,
+    /// Who sends it.
+    pub source: Endpoint,
+    /// To whom.
+    pub destination: Endpoint,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number; meaningless without [`Flags::ACK`].
+    pub ack: u32,
+    /// The flags.
+    pub flags: u8,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
+impl Packet {
+    /// The packet that a segment came from.
+    #[must_use]
+    pub fn from_segment(segment: &Segment<'_>, time: Timestamp) -> Self {
+        Self {
+            time,
+            source: segment.source,
+            destination: segment.destination,
+            seq: segment.seq.0,
+            ack: segment.ack.map_or(0, |ack| ack.0),
+            flags: segment.flags.0,
+            payload: segment.payload.to_vec(),
+        }
+    }
+
+    /// The frame's octets: IPv4 when both addresses are, else IPv6, with right checksums.
+    #[must_use]
+    pub fn octets(&self, link: Link) -> Vec<u8> {
+        let v4 = [self.source, self.destination].map(|end| u32::try_from(end.address ^ Endpoint::v4(0)));
+        let tcp = self.tcp();
+        let len = tcp.len() as u16;
+        let (ip, pseudo) = if let [Ok(source), Ok(destination)] = v4 {
+            let addresses = [source.to_be_bytes(), destination.to_be_bytes()].concat();
+            let total = (20 + len).to_be_bytes();
+            let mut ip = [&[0x45, 0][..], &total, &[0, 0, 0x40, 0, 64, 6, 0, 0], &addresses].concat();
+            let sum = checksum(&ip);
+            ip[10..12].copy_from_slice(&sum);
+            (ip, [&addresses[..], &[0, 6], &len.to_be_bytes()].concat())
+        } else {
+            let addresses = [self.source.address.to_be_bytes(), self.destination.address.to_be_bytes()].concat();
+            let ip = [&[0x60, 0, 0, 0][..], &len.to_be_bytes(), &[6, 64], &addresses].concat();
+            (ip, [&addresses[..], &u32::from(len).to_be_bytes(), &[0, 0, 0, 6]].concat())
+        };
+        let sum = checksum(&[pseudo, tcp.clone()].concat());
+        let mut octets = [link.header(ip[0] == 0x60), ip].concat();
+        let sum_at = octets.len() + 16;
+        octets.extend_from_slice(&tcp);
+        octets[sum_at..sum_at + 2].copy_from_slice(&sum);
+        octets
+    }
+
+    fn tcp(&self) -> Vec<u8> {
+        let ports = [self.source.port.to_be_bytes(), self.destination.port.to_be_bytes()].concat();
+        let numbers = [self.seq.to_be_bytes(), self.ack.to_be_bytes()].concat();
+        [&ports[..], &numbers, &[0x50, self.flags, 0xff, 0xff, 0, 0, 0, 0], &self.payload].concat()
+    }
+
+    /// Sequence number after it.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        let is_counted = |flag: u8| u32::from(self.flags & flag != 0);
+        let counted = is_counted(Flags::SYN) + is_counted(Flags::FIN);
+        self.seq.wrapping_add(self.payload.len() as u32).wrapping_add(counted)
+    }
+}
+
+/// RFC 1071.
+fn checksum(octets: &[u8]) -> [u8; 2] {
+    let words = octets.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| u32::from(low)));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    (!(sum as u16)).to_be_bytes()
+}
+
+/// Which end speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// `C:`
+    Client = 0,
+    /// `S:`
+    Server = 1,
+}
+
+impl Speaker {
+    /// The opposite end.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// A dialogue that becomes a TCP connection.
+#[derive(Clone, Debug)]
+pub struct Transcript {
+    turns: Vec<(Speaker, Vec<u8>)>,
+    ends: [Endpoint; 2],
+    isn: [u32; 2],
+    segment: usize,
+    has_handshake: bool,
+    has_fins: bool,
+    only: Option<Speaker>,
+    start: Timestamp,
+}
+
+impl Transcript {
+    /// An empty dialogue with a server on `port`.
+    #[must_use]
+    pub fn new(port: u16) -> Self {
+        let client = Endpoint { address: Endpoint::v4(0xc000_0207), port: 40_001 };
+        let server = Endpoint { address: Endpoint::v4(0xc633_6419), port };
+        Self {
+            turns: Vec::new(),
+            ends: [client, server],
+            isn: [1000, 5000],
+            segment: 1460,
+            has_handshake: true,
+            has_fins: true,
+            only: None,
+            start: Timestamp(1_700_000_000_000_000_000),
+        }
+    }
+
+    /// Reads `C: ...` and `S: ...` lines; each gets a CR LF.
+    ///
+    /// # Panics
+    ///
+    /// On a line of neither.
+    #[must_use]
+    pub fn parse(port: u16, text: &str) -> Self {
+        text.lines().map(str::trim_start).filter(|line| !line.is_empty()).fold(Self::new(port), |transcript, line| {
+            let (speaker, said) = match line.split_at_checked(2) {
+                Some(("C:", said)) => (Speaker::Client, said),
+                Some(("S:", said)) => (Speaker::Server, said),
+                _ => panic!("neither C: nor S: {line}"),
+            };
+            transcript.say(speaker, format!("{}\r\n", said.strip_prefix(' ').unwrap_or(said)).as_bytes())
+        })
+    }
+
+    /// Adds octets of one end, sent when it has seen all that was said before.
+    #[must_use]
+    pub fn say(mut self, speaker: Speaker, octets: &[u8]) -> Self {
+        self.turns.push((speaker, octets.to_vec()));
+        self
+    }
+
+    /// With these ends: client, server.
+    #[must_use]
+    pub fn between(mut self, client: Endpoint, server: Endpoint) -> Self {
+        self.ends = [client, server];
+        self
+    }
+
+    /// With these initial sequence numbers: client, server.
+    #[must_use]
+    pub fn isn(mut self, client: u32, server: u32) -> Self {
+        self.isn = [client, server];
+        self
+    }
+
+    /// With at most so many octets a segment.
+    #[must_use]
+    pub fn segment(mut self, octets: usize) -> Self {
+        self.segment = octets.max(1);
+        self
+    }
+
+    /// Without SYNs.
+    #[must_use]
+    pub fn midstream(mut self) -> Self {
+        self.has_handshake = false;
+        self
+    }
+
+    /// Without FINs.
+    #[must_use]
+    pub fn unfinished(mut self) -> Self {
+        self.has_fins = false;
+        self
+    }
+
+    /// With the packets of one end only.
+    #[must_use]
+    pub fn only(mut self, speaker: Speaker) -> Self {
+        self.only = Some(speaker);
+        self
+    }
+
+    /// Beginning at that time.
+    #[must_use]
+    pub fn at(mut self, start: Timestamp) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// All octets that `speaker` says.
+    #[must_use]
+    pub fn octets(&self, speaker: Speaker) -> Vec<u8> {
+        self.turns.iter().filter(|(who, _)| *who == speaker).flat_map(|(_, said)| said).copied().collect()
+    }
+
+    /// The packets of the connection, a millisecond apart. The end that did not speak acknowledges each turn.
+    #[must_use]
+    pub fn play(&self) -> Vec<Packet> {
+        let mut stage = Stage { next: self.isn, packets: Vec::new(), transcript: self };
+        if self.has_handshake {
+            stage.send(Speaker::Client, Flags::SYN, &[]);
+            stage.send(Speaker::Server, Flags::SYN | Flags::ACK, &[]);
+            stage.send(Speaker::Client, Flags::ACK, &[]);
+        } else {
+            stage.next = self.isn.map(|isn| isn.wrapping_add(1));
+        }
+        for (speaker, said) in &self.turns {
+            for part in said.chunks(self.segment) {
+                stage.send(*speaker, Flags::ACK | PUSH, part);
+            }
+            stage.send(speaker.other(), Flags::ACK, &[]);
+        }
+        if self.has_fins {
+            stage.send(Speaker::Client, Flags::FIN | Flags::ACK, &[]);
+            stage.send(Speaker::Server, Flags::FIN | Flags::ACK, &[]);
+            stage.send(Speaker::Client, Flags::ACK, &[]);
+        }
+        stage.packets
+    }
+}
+
+/// The flag that asks to hand data over.
+pub const PUSH: u8 = 0x08;
+
+struct Stage<'a> {
+    next: [u32; 2],
+    packets: Vec<Packet>,
+    transcript: &'a Transcript,
+}
+
+impl Stage<'_> {
+    fn send(&mut self, speaker: Speaker, flags: u8, payload: &[u8]) {
+        let (here, there) = (speaker as usize, speaker.other() as usize);
+        let ends = &self.transcript.ends;
+        let packet = Packet {
+            time: Timestamp(self.packets.last().map_or(self.transcript.start.0, |last| last.time.0 + 1_000_000)),
+            source: ends[here],
+            destination: ends[there],
+            seq: self.next[here],
+            ack: if flags & Flags::ACK == 0 { 0 } else { self.next[there] },
+            flags,
+            payload: payload.to_vec(),
+        };
+        self.next[here] = packet.end();
+        if self.transcript.only.is_none_or(|only| only == speaker) {
+            self.packets.push(packet);
+        }
+    }
+}
+
+/// Numbers from a seed (SplitMix64): the same seed, the same numbers, on every machine.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// Begins at `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `limit`, or 0.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.draw() % limit.max(1) as u64) as usize
+    }
+
+    /// `true` in `percent` of a hundred calls.
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// What networks and span ports do to packets. Times stay in order: they are those of the capture.
+pub mod shake {
+    use super::{Flags, Packet, Random};
+
+    /// Moves packets by at most `places`.
+    #[must_use]
+    pub fn reorder(packets: &[Packet], places: usize, random: &mut Random) -> Vec<Packet> {
+        let mut keyed: Vec<_> = packets.iter().enumerate().map(|(i, p)| (i + random.below(places + 1), p)).collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        let mut moved: Vec<Packet> = keyed.into_iter().map(|(_, packet)| packet.clone()).collect();
+        for (packet, original) in moved.iter_mut().zip(packets) {
+            packet.time = original.time;
+        }
+        moved
+    }
+
+    /// Captures some packets twice, one after the other.
+    #[must_use]
+    pub fn duplicate(packets: &[Packet], percent: usize, random: &mut Random) -> Vec<Packet> {
+        let copies = |packet: &Packet| vec![packet.clone(); 1 + usize::from(random.chance(percent))];
+        packets.iter().flat_map(copies).collect()
+    }
+
+    /// Joins packets that continue each other, then cuts them anew into pieces of up to `most` octets.
+    #[must_use]
+    pub fn resegment(packets: &[Packet], most: usize, random: &mut Random) -> Vec<Packet> {
+        let mut cut = Vec::new();
+        for packet in join(packets) {
+            let mut rest = packet;
+            while rest.payload.len() > 1 {
+                let len = 1 + random.below(most.min(rest.payload.len()));
+                if len == rest.payload.len() {
+                    break;
+                }
+                let mut part = rest.clone();
+                rest.payload = part.payload.split_off(len);
+                rest.seq = part.end().wrapping_sub(u32::from(part.flags & Flags::FIN));
+                part.flags &= !Flags::FIN;
+                cut.push(part);
+            }
+            cut.push(rest);
+        }
+        cut
+    }
+
+    fn join(packets: &[Packet]) -> Vec<Packet> {
+        let mut joined: Vec<Packet> = Vec::new();
+        let odd = Flags::SYN | Flags::RST | Flags::FIN;
+        for packet in packets {
+            match joined.last_mut() {
+                Some(last)
+                    if (last.source, last.destination, last.ack) == (packet.source, packet.destination, packet.ack)
+                        && last.end() == packet.seq
+                        && (last.flags | packet.flags) & odd == 0
+                        && last.payload.len() + packet.payload.len() < 16_000 =>
+                {
+                    last.payload.extend_from_slice(&packet.payload);
+                }
+                _ => joined.push(packet.clone()),
+            }
+        }
+        joined
+    }
+
+    /// Leaves one packet out.
+    #[must_use]
+    pub fn without(packets: &[Packet], index: usize) -> Vec<Packet> {
+        let mut rest = packets.to_vec();
+        rest.remove(index);
+        rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::decode;
+
+    #[test]
+    fn every_link_carries_the_packet_it_was_given() {
+        let v6 = |low: u128| Endpoint { address: 0x2001_0db8 << 96 | low, port: 25 };
+        let v4 = Transcript::parse(25, "S: 220 hello\nC: QUIT").play();
+        let v6 = Transcript::parse(25, "S: 220 hello\nC: QUIT").between(v6(1), v6(2)).play();
+        for packet in v4.iter().chain(&v6) {
+            for link in Link::ALL {
+                let captured = frames(std::slice::from_ref(packet), link).remove(0);
+                let frame = captured.frame(1, packet.time);
+                let segment = decode(&frame).unwrap_or_else(|skip| panic!("{link:?}: {skip:?}"));
+                assert_eq!(Packet::from_segment(&segment, packet.time), *packet, "{link:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn shaking_keeps_the_octets_of_each_end() {
+        let packets = Transcript::parse(25, "S: 220 hello\nC: EHLO me\nS: 250 you\nC: QUIT").segment(3).play();
+        let shaken = shake::resegment(&packets, 5, &mut Random::new(1));
+        let said = |packets: &[Packet]| -> Vec<u8> {
+            packets.iter().filter(|packet| packet.destination.port == 25).flat_map(|p| p.payload.clone()).collect()
+        };
+        assert_eq!(said(&shaken), said(&packets));
+        assert_eq!(shaken.last().map(Packet::end), packets.last().map(Packet::end));
+        assert_eq!(shake::reorder(&packets, 3, &mut Random::new(1)).len(), packets.len());
+    }
 }

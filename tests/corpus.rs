@@ -2,6 +2,8 @@
 //!
 //! The folder is named by `BAREWIRE_CORPUS`; without it these tests skip, loudly.
 
+#![allow(clippy::print_stderr, reason = "a skipped test must be loud")]
+
 use barewire::finding::Record;
 use barewire::mail::Outcome;
 use std::collections::BTreeSet;
@@ -85,9 +87,8 @@ struct Listed {
 fn known_logins(capture: &serde_json::Value) -> Vec<Listed> {
     let streams = capture["streams"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_unsure = capture["confidence"] == "low";
-    let followed = |stream: &&serde_json::Value| {
-        ["pop3", "imap", "smtp"].iter().any(|protocol| stream["protocol"] == *protocol)
-    };
+    let followed =
+        |stream: &&serde_json::Value| ["pop3", "imap", "smtp"].iter().any(|protocol| stream["protocol"] == *protocol);
     let auths = streams.iter().filter(followed).flat_map(|stream| stream["auth"].as_array().into_iter().flatten());
     auths
         .filter(|auth| auth["secret_kind"] == "password" || auth["secret_kind"] == "malformed-plain")

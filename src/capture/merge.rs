@@ -81,18 +81,26 @@ impl FileSet {
     /// the next call; those of a mapped file, as long as its map.
     #[inline]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
+        self.next_with_map().map(|(frame, _)| frame)
+    }
+
+    /// The same, with the map its octets are a slice of if its input is a plain regular file: a thread that
+    /// holds the map can be handed an offset instead of a copy.
+    #[inline]
+    pub fn next_with_map(&mut self) -> Option<(Frame<'_>, Option<&Arc<Mmap>>)> {
         let index = self.step()?;
         let lane = self.inputs.get_mut(index)?;
         let record = &lane.record;
         lane.number += 1;
         self.clock = self.clock.max(record.time);
-        Some(Frame {
+        let frame = Frame {
             at: PacketRef { time: Timestamp(record.time), input: index as u32, number: lane.number },
             clock: Timestamp(self.clock),
             link_type: LinkType(record.link_type),
             octets: lane.input.octets(record),
             original_len: record.original_len,
-        })
+        };
+        Some((frame, lane.input.map()))
     }
 
     /// What could not be read so far: cut tails, lying lengths, files of another kind, failing
@@ -112,10 +120,9 @@ impl FileSet {
         })
     }
 
-    /// The map of an input, if it is a plain regular file: its frames are slices of it, so a thread that
-    /// holds the map can be handed offsets instead of copies.
-    #[must_use]
-    pub fn map(&self, input: u32) -> Option<Arc<Mmap>> {
+    /// The map of an input, if it is a plain regular file.
+    #[cfg(test)]
+    pub(super) fn map(&self, input: u32) -> Option<Arc<Mmap>> {
         self.inputs.get(input as usize)?.input.map().map(Arc::clone)
     }
 

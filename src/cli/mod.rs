@@ -1,2 +1,84 @@
-//! Placeholder.
-pub fn main()->std::process::ExitCode{std::process::ExitCode::SUCCESS}
+//! What was typed: commands, options, their meaning. One file per command.
+//!
+//! `main` here is the program: it parses, runs and turns the result into an exit status. Usage errors are status 2,
+//! one line each.
+
+mod explain;
+mod fingerprint;
+mod generate;
+mod options;
+mod replay;
+#[cfg(feature = "live")]
+mod watch;
+
+use crate::ops::console;
+use crate::run::Failure;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Audit cleartext mail credentials and STARTTLS, passively.
+///
+/// Reads saved captures or a span port, follows POP3, IMAP and SMTP in both directions on any port, and reports every
+/// password that crossed the wire unprotected and every missing, unused or refused STARTTLS. It never sends a packet
+/// and never writes a secret.
+#[derive(Parser)]
+#[command(name = "barewire", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Exit status:\n  \
+    0  done, nothing at or above --fail-on\n  \
+    1  findings at or above --fail-on\n  \
+    2  wrong usage or configuration\n  \
+    3  an input could not be read, or held no mail (see --allow-empty)\n  \
+    4  the analysis is incomplete: gaps, cut files or drops above --max-loss\n  \
+    5  the output could not be written")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Write a shell completion script or the manual page to standard output.
+    #[arg(long, value_name = "bash|zsh|fish|man", exclusive = true)]
+    generate: Option<generate::What>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Judge saved captures: findings on standard output, a summary on standard error.
+    Replay(replay::Replay),
+    /// Listen on an interface until interrupted.
+    #[cfg(feature = "live")]
+    Watch(watch::Watch),
+    /// Say what a finding means, what it needs as proof and how to mend it.
+    Explain(explain::Explain),
+    /// Print the fingerprint of a secret, to search the records for it.
+    Fingerprint(fingerprint::FingerprintOf),
+    /// Print the JSON Schema of the records.
+    Schema,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match (cli.generate, cli.command) {
+        (Some(what), _) => generate::run(what),
+        (None, Some(command)) => run(command),
+        (None, None) => Err(Failure::usage("no command given; see 'barewire --help'")),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            console::error(&failure.message);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Replay(replay) => replay.run(),
+        #[cfg(feature = "live")]
+        Command::Watch(watch) => watch.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Fingerprint(fingerprint) => fingerprint.run(),
+        Command::Schema => console::data(crate::output::SCHEMA).map(|()| 0),
+    }
+}

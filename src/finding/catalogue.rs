@@ -114,14 +114,23 @@ const DOWNGRADE: Technique =
 const REFUSE_CLEAR: [Remedy; 5] = [
     Remedy { server: "Dovecot 2.4", setting: "auth_allow_cleartext = no; ssl = required" },
     Remedy { server: "Dovecot 2.3", setting: "disable_plaintext_auth = yes; ssl = required" },
-    Remedy { server: "Postfix", setting: "smtpd_tls_auth_only = yes; on the submission service smtpd_tls_security_level = encrypt" },
+    Remedy {
+        server: "Postfix",
+        setting: "smtpd_tls_auth_only = yes; on the submission service smtpd_tls_security_level = encrypt",
+    },
     Remedy { server: "Exim", setting: "auth_advertise_hosts = ${if eq{$tls_in_cipher}{}{}{*}}" },
     Remedy { server: "Cyrus IMAP", setting: "allowplaintext: 0" },
 ];
 
 const OFFER_TLS: [Remedy; 4] = [
-    Remedy { server: "Dovecot", setting: "ssl = required, ssl_cert and ssl_key set (2.4: ssl_server_cert_file, ssl_server_key_file)" },
-    Remedy { server: "Postfix", setting: "smtpd_tls_chain_files set; smtpd_tls_security_level = may, on submission encrypt" },
+    Remedy {
+        server: "Dovecot",
+        setting: "ssl = required, ssl_cert and ssl_key set (2.4: ssl_server_cert_file, ssl_server_key_file)",
+    },
+    Remedy {
+        server: "Postfix",
+        setting: "smtpd_tls_chain_files set; smtpd_tls_security_level = may, on submission encrypt",
+    },
     Remedy { server: "Exim", setting: "tls_advertise_hosts = *; tls_certificate and tls_privatekey set" },
     Remedy { server: "Cyrus IMAP", setting: "tls_server_cert and tls_server_key set" },
 ];

@@ -107,13 +107,7 @@ impl Case {
     }
 
     /// Takes one fact.
-    pub fn observe(
-        &mut self,
-        mark: Mark,
-        observation: Observation,
-        key: &FingerprintKey,
-        records: &mut Vec<Record>,
-    ) {
+    pub fn observe(&mut self, mark: Mark, observation: Observation, key: &FingerprintKey, records: &mut Vec<Record>) {
         match observation {
             Observation::Greeting(text) => self.banner = Some(text),
             Observation::Client(name) => self.client_name = Some(name),
@@ -411,14 +405,14 @@ fn is_public(endpoint: Endpoint) -> bool {
 mod tests {
     use super::is_public;
     use crate::wire::Endpoint;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::net::IpAddr;
 
     #[test]
     fn public_addresses_are_the_globally_reachable_ones() {
         let check = |text: &str| {
             let address = match text.parse::<IpAddr>().expect("an address") {
-                IpAddr::V4(v4) => Endpoint::v4(Ipv4Addr::into(v4)),
-                IpAddr::V6(v6) => u128::from(Ipv6Addr::from(v6)),
+                IpAddr::V4(v4) => Endpoint::v4(v4.into()),
+                IpAddr::V6(v6) => v6.into(),
             };
             is_public(Endpoint { address, port: 25 })
         };

@@ -34,7 +34,6 @@ pub(super) enum Unit<'a> {
     Literal {
         octets: &'a [u8],
         whole: bool,
-        mark: Mark,
     },
     /// [`Mode::Skip`] is over.
     Skipped,
@@ -380,7 +379,7 @@ fn next_unit<'u, 'i: 'u>(
             }
             is_over.then(|| {
                 *mode = Mode::Lines;
-                Unit::Literal { octets: kept, whole: !std::mem::take(kept_lost), mark: input.mark }
+                Unit::Literal { octets: kept, whole: !std::mem::take(kept_lost) }
             })
         }
         Mode::Body(body) => body.read(input).then(|| {

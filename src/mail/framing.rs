@@ -154,17 +154,17 @@ pub(super) struct DotBody {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dot {
     /// At the beginning of a line.
-    LineStart,
+    Start,
     InLine,
     /// "." at the beginning of a line.
-    Dot,
+    Point,
     /// ".\r" at the beginning of a line.
-    DotCr,
+    PointCr,
 }
 
 impl DotBody {
     pub(super) fn new(lenient: bool) -> Self {
-        Self { state: Dot::LineStart, lenient, len: 0 }
+        Self { state: Dot::Start, lenient, len: 0 }
     }
 
     /// Reads on; `true` when the terminator's LF was taken.
@@ -177,11 +177,11 @@ impl DotBody {
             input.take(1);
             self.len += 1;
             self.state = match (self.state, octet) {
-                (Dot::LineStart, b'.') => Dot::Dot,
-                (Dot::Dot, b'\r') => Dot::DotCr,
-                (Dot::DotCr, b'\n') => return true,
-                (Dot::Dot, b'\n') if self.lenient => return true,
-                (_, b'\n') => Dot::LineStart,
+                (Dot::Start, b'.') => Dot::Point,
+                (Dot::Point, b'\r') => Dot::PointCr,
+                (Dot::PointCr, b'\n') => return true,
+                (Dot::Point, b'\n') if self.lenient => return true,
+                (_, b'\n') => Dot::Start,
                 _ => Dot::InLine,
             };
         }
@@ -197,7 +197,7 @@ impl DotBody {
         let skipped = input.take(len);
         self.len += skipped.len() as u64;
         if skipped.last() == Some(&b'\n') {
-            self.state = Dot::LineStart;
+            self.state = Dot::Start;
         }
     }
 

@@ -418,7 +418,7 @@ impl Machine for Imap {
     fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let line = match unit {
             Unit::Line(line) => line,
-            Unit::Literal { octets, whole, .. } => {
+            Unit::Literal { octets, whole } => {
                 if let Some(login) = self.open.as_mut().and_then(|open| open.login.as_mut()) {
                     login.add(octets, whole);
                 }

@@ -82,7 +82,9 @@ pub(super) fn argument(text: &[u8]) -> Option<Argument<'_>> {
 pub(super) fn is_tag(tag: &[u8]) -> bool {
     !tag.is_empty()
         && tag.len() <= 64
-        && tag.iter().all(|&c| c.is_ascii_graphic() && !matches!(c, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b'+'))
+        && tag
+            .iter()
+            .all(|&c| c.is_ascii_graphic() && !matches!(c, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b'+'))
 }
 
 /// The response code of resp-text: what stands between `[` and `]`, name and rest apart.

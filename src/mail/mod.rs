@@ -19,8 +19,8 @@ mod text;
 mod tls;
 
 pub use observe::{
-    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Out, Outcome, Reason, SecretClass,
-    StarttlsReply, TlsStep, Variant,
+    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Out, Outcome, Reason, SecretClass, StarttlsReply,
+    TlsStep, Variant,
 };
 pub use probe::{Hint, Known, Probe, Released, Verdict, is_hopeless};
 pub use text::Text;

@@ -58,10 +58,6 @@ impl<T> Queue<T> {
         self.is_unsure
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     pub(super) fn settle(&mut self) {
         self.is_unsure = false;
     }

@@ -166,11 +166,8 @@ impl Pop3 {
             }
             Some(Command::Stls) => {
                 self.stls_waits = false;
-                let (reply, code) = if is_ok {
-                    (StarttlsReply::Accepted, &b"+OK"[..])
-                } else {
-                    (StarttlsReply::Refused, &b"-ERR"[..])
-                };
+                let (reply, code) =
+                    if is_ok { (StarttlsReply::Accepted, &b"+OK"[..]) } else { (StarttlsReply::Refused, &b"-ERR"[..]) };
                 cx.starttls_replied(line.last, reply, code);
             }
             Some(Command::Capa) if is_ok => self.capa = Some(false),

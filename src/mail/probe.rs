@@ -119,9 +119,7 @@ impl Probe {
         if let Some((protocol, confidence)) = evidence.decide(is_final) {
             return Verdict::Mail { protocol, confidence, is_swapped: false };
         }
-        if !is_sure_of_ends
-            && let Some((protocol, confidence)) = self.evidence(known, true).decide(is_final)
-        {
+        if !is_sure_of_ends && let Some((protocol, confidence)) = self.evidence(known, true).decide(is_final) {
             return Verdict::Mail { protocol, confidence, is_swapped: true };
         }
         let room = if hint.is_some() { 8 * PROBE_OCTETS } else { PROBE_OCTETS };
@@ -281,7 +279,8 @@ impl Evidence<'_> {
         if self.has_server_text() && replies == 0 {
             return None;
         }
-        let greets = self.has_start && !self.spoke_first && self.server_lines().next().is_some_and(|line| is_status(&line));
+        let greets =
+            self.has_start && !self.spoke_first && self.server_lines().next().is_some_and(|line| is_status(&line));
         if greets && strong > 0 {
             return Some((Protocol::Pop3, Confidence::Confirmed));
         }

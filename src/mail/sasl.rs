@@ -130,7 +130,6 @@ pub(super) struct Exchange {
     had_initial: bool,
     prompted_for_password: bool,
     challenged: bool,
-    responded: bool,
     user: Option<Text>,
     authzid: Option<Text>,
     secret: Option<Secret>,
@@ -157,7 +156,6 @@ impl Exchange {
             had_initial: false,
             prompted_for_password: false,
             challenged: false,
-            responded: false,
             user: None,
             authzid: None,
             secret: None,
@@ -214,9 +212,9 @@ impl Exchange {
 
     /// Ends the exchange. `None` when nothing was said that makes an attempt of it.
     pub(super) fn conclude(self, outcome: Outcome, code: Option<Text>, last: Mark) -> Option<Attempt> {
-        let discloses = self.disclosed.is_some();
         let opaque = matches!(self.scheme, Scheme::Opaque | Scheme::External | Scheme::Anonymous);
-        if !discloses && !(opaque && self.responses > 0) {
+        let says_something = self.disclosed.is_some() || opaque && self.responses > 0;
+        if !says_something {
             return None;
         }
         let both_halves = self.challenged || self.class != SecretClass::Crackable;
@@ -237,11 +235,6 @@ impl Exchange {
         })
     }
 
-    /// Whether a secret has crossed the wire already.
-    pub(super) fn is_disclosed(&self) -> bool {
-        self.disclosed.is_some()
-    }
-
     /// Whether the exchange can want another response: without replies, the next line may be one.
     pub(super) fn may_continue(&self) -> bool {
         match self.scheme {
@@ -252,7 +245,6 @@ impl Exchange {
     }
 
     fn disclose(&mut self, mark: Mark) {
-        self.responded = true;
         self.disclosed = Some(mark);
     }
 
@@ -444,7 +436,12 @@ mod tests {
         check("DIGEST-MD5", &[b"charset=utf-8,username=\"chris\",realm=\"r\",response=d388"], "chris", None);
         check("SCRAM-SHA-1", &[b"n,,n=user,r=fyko", b"c=biws,r=fyko,p=v0X8"], "user", None);
         check("XOAUTH2", &[b"user=a@example.net\x01auth=Bearer tok\x01\x01"], "a@example.net", Some(b"tok"));
-        check("OAUTHBEARER", &[b"n,a=u@example.com,\x01host=h\x01auth=Bearer tok\x01\x01"], "u@example.com", Some(b"tok"));
+        check(
+            "OAUTHBEARER",
+            &[b"n,a=u@example.com,\x01host=h\x01auth=Bearer tok\x01\x01"],
+            "u@example.com",
+            Some(b"tok"),
+        );
     }
 
     #[test]

@@ -291,9 +291,8 @@ pub(super) fn parse_reply(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 }
 
 /// Verbs that leave an exchange, and that begin a line after a loss.
-const VERBS: [&[u8]; 11] = [
-    b"QUIT", b"RSET", b"NOOP", b"MAIL", b"RCPT", b"DATA", b"BDAT", b"EHLO", b"HELO", b"AUTH", b"STARTTLS",
-];
+const VERBS: [&[u8]; 11] =
+    [b"QUIT", b"RSET", b"NOOP", b"MAIL", b"RCPT", b"DATA", b"BDAT", b"EHLO", b"HELO", b"AUTH", b"STARTTLS"];
 
 impl Machine for Smtp {
     fn line_cap(&self, _: Direction) -> usize {

@@ -31,10 +31,12 @@ impl Text {
                 chars += 1;
                 match unit {
                     Ok(plain) if is_safe(plain) => text.push(plain),
-                    Ok(odd) => drop(write!(text, "\\u{{{:x}}}", u32::from(odd))),
+                    Ok(odd) => {
+                        let _ = write!(text, "\\u{{{:x}}}", u32::from(odd));
+                    }
                     Err(octet) => {
                         is_lossy = true;
-                        drop(write!(text, "\\u{{dc{octet:02x}}}"));
+                        let _ = write!(text, "\\u{{dc{octet:02x}}}");
                     }
                 }
             }

@@ -17,7 +17,7 @@ const MAX_RECORD: usize = (1 << 14) + 2048;
 
 /// Whether octets at the beginning of a flight look like a TLS handshake or alert record, as far as they go.
 #[must_use]
-pub fn looks_like_record(octets: &[u8]) -> bool {
+pub(super) fn looks_like_record(octets: &[u8]) -> bool {
     match octets {
         [HANDSHAKE | ALERT] => true,
         [HANDSHAKE | ALERT, 3, rest @ ..] => {
@@ -30,7 +30,7 @@ pub fn looks_like_record(octets: &[u8]) -> bool {
 
 /// Whether octets begin a TLS ClientHello.
 #[must_use]
-pub fn looks_like_client_hello(octets: &[u8]) -> bool {
+pub(super) fn looks_like_client_hello(octets: &[u8]) -> bool {
     looks_like_record(octets) && octets[0] == HANDSHAKE && octets.get(5).is_none_or(|&kind| kind == 1)
 }
 

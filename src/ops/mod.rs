@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What people watch and read: a progress bar while the program works, a summary when it is done. Text only; no JSON,
+//! no clock, no decision about the exit status.
+
+pub mod console;
+mod findings;
+mod page;
+mod progress;
+mod summary;
+mod words;
+
+pub use progress::Progress;
+pub use summary::{FindingLine, SessionLine, Summary};

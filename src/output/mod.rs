@@ -1,1 +1,75 @@
-//! Placeholder.
+//! Records as lines of JSON for people's log systems: the only place that knows JSON.
+//!
+//! One record is one line of Elastic Common Schema 8.17, everything of our own under `barewire`. ASCII only, at most
+//! [`LINE_OCTETS`], no nulls, no arrays of objects. What a line may hold is written down in [`SCHEMA`]. Where the
+//! lines go (files, sockets, other formats) is not decided here.
+
+mod ascii;
+mod community_id;
+mod convert;
+mod event;
+mod fit;
+mod identity;
+mod schema;
+mod sentence;
+mod software;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use schema::SCHEMA;
+
+use crate::finding::{Collected, Login, Session};
+
+/// Octets of a line with its line feed: rsyslog cuts at 8 KiB by default, and puts a header before it.
+pub const LINE_OCTETS: usize = 6000;
+
+/// Where packets came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// Names of files or interfaces as they were given, by [`crate::wire::PacketRef::input`].
+    pub names: Vec<String>,
+    /// They are interfaces.
+    pub is_live: bool,
+}
+
+/// A record to be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A distinct finding with its count.
+    Finding(&'a Collected),
+    /// A login attempt.
+    Login(&'a Login),
+    /// A mail connection.
+    Session(&'a Session),
+}
+
+/// Writes records as lines of JSON.
+pub struct Encoder {
+    inputs: Inputs,
+    cut: u64,
+}
+
+impl Encoder {
+    /// An encoder for records about `inputs`.
+    #[must_use]
+    pub fn new(inputs: Inputs) -> Self {
+        Self { inputs, cut: 0 }
+    }
+
+    /// Appends one line, line feed included. Equal records give equal octets.
+    pub fn encode(&mut self, event: &Event<'_>, line: &mut Vec<u8>) {
+        let record = match event {
+            Event::Finding(finding) => convert::finding(finding, &self.inputs),
+            Event::Login(login) => convert::login(login, &self.inputs),
+            Event::Session(session) => convert::session(session, &self.inputs),
+        };
+        self.cut += u64::from(fit::write(record, line));
+    }
+
+    /// Lines so far that had to leave something out to stay within [`LINE_OCTETS`].
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+}

@@ -484,9 +484,10 @@ impl Connection {
         let half = &self.halves[side.index()];
         // RFC 9293 §3.10.7.4 and RFC 5961 §3: only the exact next number resets. An RST's payload is no data.
         let end = half.reorder.as_ref().map_or(half.next, |reorder| reorder.end());
-        let exact = half.placed && matches!(segment.seq.offset_from(half.seq), 0 | 1)
-            || half.placed && u64::try_from(segment.seq.offset_from(half.seq)).is_ok_and(|delta| half.next + delta == end);
-        if exact || !half.placed {
+        let delta = segment.seq.offset_from(half.seq);
+        // One further when the FIN before it took a number.
+        let is_next = matches!(delta, 0 | 1) || u64::try_from(delta).is_ok_and(|delta| half.next + delta == end);
+        if is_next || !half.placed {
             self.reset.get_or_insert(clock);
         } else {
             env.counts.rst_ignored += 1;

@@ -33,12 +33,7 @@ pub(super) struct Full;
 
 impl Reorder {
     fn new() -> Self {
-        Self {
-            ring: RingBuffer::new(vec![0; REORDER_OCTETS]),
-            holes: Assembler::new(),
-            pieces: Vec::new(),
-            front: 0,
-        }
+        Self { ring: RingBuffer::new(vec![0; REORDER_OCTETS]), holes: Assembler::new(), pieces: Vec::new(), front: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -192,6 +187,12 @@ impl Pool {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { spare: Vec::new(), open: 0, limit }
+    }
+
+    /// Buffers that are open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open
     }
 
     pub(super) fn take(&mut self, front: u64) -> Option<Box<Reorder>> {

@@ -115,7 +115,14 @@ impl<V: Default> FlowTable<V> {
                 return (Slot(slot), before);
             }
             Entry::Vacant(vacant) => {
-                let node = Node { key: *key, value: V::default(), last_seen: clock, older: NONE, newer: NONE, class: Class::Embryo };
+                let node = Node {
+                    key: *key,
+                    value: V::default(),
+                    last_seen: clock,
+                    older: NONE,
+                    newer: NONE,
+                    class: Class::Embryo,
+                };
                 let slot = match free.pop() {
                     Some(slot) => {
                         nodes[slot as usize] = node;

@@ -1,0 +1,177 @@
+//! Options that commands share, and the step from what was typed to what it means.
+
+use super::Failure;
+use crate::engine::{Ports, Settings};
+use crate::finding::SEVERITIES;
+use crate::limits::Limits;
+use crate::mail::PROTOCOLS;
+use crate::run::{Judging, Kinds};
+use crate::secret::FingerprintKey;
+use clap::{Args, ValueEnum};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A kind of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RecordKind {
+    /// Distinct findings.
+    Findings,
+    /// Every login attempt in clear.
+    Logins,
+    /// Every mail connection.
+    Sessions,
+}
+
+/// Severities, for `--fail-on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Severity {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// What decides how traffic is judged and what is written.
+#[derive(Args)]
+pub(super) struct Common {
+    /// Kinds of records to write.
+    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',', default_value = "findings")]
+    #[arg(env = "BAREWIRE_RECORDS", hide_env = true, help_heading = "Output")]
+    records: Vec<RecordKind>,
+
+    /// Write records to FILE instead of standard output.
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Key of the fingerprints: 32 octets or 64 hexadecimal digits in a file that only its owner can read.
+    /// Without it a random key is used for this run and forgotten.
+    #[arg(long, value_name = "FILE", env = "BAREWIRE_FINGERPRINT_KEY", hide_env = true, help_heading = "Output")]
+    fingerprint_key: Option<PathBuf>,
+
+    /// No summary and no progress.
+    #[arg(short, long, help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// More about what was skipped and why.
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub(super) verbose: u8,
+
+    /// Exit with status 1 when a finding is at or above this severity.
+    #[arg(long, value_name = "SEVERITY", value_enum, env = "BAREWIRE_FAIL_ON", hide_env = true)]
+    #[arg(help_heading = "Judging")]
+    fail_on: Option<Severity>,
+
+    /// No mail at all is no error (otherwise status 3).
+    #[arg(long, help_heading = "Judging")]
+    allow_empty: bool,
+
+    /// Per cent of mail connections with gaps, or of frames dropped, that is still a complete analysis.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, help_heading = "Judging")]
+    max_loss: f64,
+
+    /// Ports where a protocol is expected in clear, such as imap=143,1143; the content decides all the same.
+    #[arg(long, value_name = "PROTO=LIST", value_parser = parse_ports, help_heading = "Judging")]
+    ports: Vec<PortList>,
+
+    /// Worker threads; 0 does everything on one thread. By default 0 on up to two cores, else one less than the
+    /// cores, at most 8.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
+    #[arg(help_heading = "Judging")]
+    jobs: Option<u16>,
+}
+
+#[derive(Clone, Debug)]
+struct PortList {
+    protocol: crate::mail::Protocol,
+    ports: Vec<u16>,
+}
+
+fn parse_ports(text: &str) -> Result<PortList, String> {
+    let names = || PROTOCOLS.iter().map(|info| info.name).collect::<Vec<_>>().join(", ");
+    let (name, list) =
+        text.split_once('=').ok_or_else(|| "write it as PROTO=PORT,PORT, such as imap=143,1143".to_owned())?;
+    let info = PROTOCOLS.iter().find(|info| info.name == name);
+    let info = info.ok_or_else(|| format!("no protocol '{name}'; there are {}", names()))?;
+    let port =
+        |port: &str| port.parse().ok().filter(|&port: &u16| port > 0).ok_or_else(|| format!("'{port}' is no port"));
+    let ports = list.split(',').map(port).collect::<Result<_, _>>()?;
+    Ok(PortList { protocol: info.protocol, ports })
+}
+
+impl Common {
+    /// What the engine is told.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        let mut ports = Ports::default();
+        for list in &self.ports {
+            ports.set(list.protocol, &list.ports);
+        }
+        let key = match &self.fingerprint_key {
+            Some(path) => read_key(path)?,
+            None => random_key()?,
+        };
+        Ok(Settings { limits: Limits::default(), ports, key })
+    }
+
+    /// What the exit status depends on.
+    pub(super) fn judging(&self) -> Judging {
+        Judging {
+            fail_on: self.fail_on.map(|severity| severity as u8 + 1),
+            allow_empty: self.allow_empty,
+            max_loss_percent: self.max_loss,
+        }
+    }
+
+    pub(super) fn kinds(&self) -> Kinds {
+        let has = |kind| self.records.contains(&kind);
+        Kinds {
+            findings: has(RecordKind::Findings),
+            logins: has(RecordKind::Logins),
+            sessions: has(RecordKind::Sessions),
+        }
+    }
+
+    /// Worker threads.
+    pub(super) fn workers(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        match self.jobs {
+            Some(jobs) => usize::from(jobs),
+            None if cores <= 2 => 0,
+            None => (cores - 1).min(8),
+        }
+    }
+}
+
+/// Reads a key file; one that others can read is no key.
+pub(super) fn read_key(path: &Path) -> Result<FingerprintKey, Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fail = |what: String| Failure::usage(format!("fingerprint key {}: {what}", path.display()));
+    let mut file = File::open(path).map_err(|error| fail(error.to_string()))?;
+    let mode = file.metadata().map_err(|error| fail(error.to_string()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(fail(format!("others can read it; run 'chmod 600 {}'", path.display())));
+    }
+    let mut content = Zeroizing::new([0; 256]);
+    let mut len = 0;
+    while len < content.len() {
+        match file.read(&mut content[len..]).map_err(|error| fail(error.to_string()))? {
+            0 => break,
+            more => len += more,
+        }
+    }
+    FingerprintKey::parse(&content[..len])
+        .ok_or_else(|| fail("it must hold 32 octets or 64 hexadecimal digits".to_owned()))
+}
+
+/// A key for this run only.
+fn random_key() -> Result<FingerprintKey, Failure> {
+    let mut key = Zeroizing::new([0; FingerprintKey::LEN]);
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key[..]));
+    read.map_err(|error| Failure::usage(format!("no random key for fingerprints: /dev/urandom: {error}")))?;
+    Ok(FingerprintKey::new(&key))
+}
+
+/// The names of severities stand in one list.
+const _: () = assert!(SEVERITIES.len() == Severity::Critical as usize + 1);

@@ -1,0 +1,359 @@
+//! From records to lines: which fact goes into which field.
+//!
+//! A finding that many connections share names only what its key fixes: no client where it is about a server, and
+//! never a client's port. What differs from one occurrence to the next is that of the first.
+
+use super::community_id::community_id;
+use super::event::{
+    Barewire, Distinct, Ecs, Event, Ingress, Line, Log, Login as LoginFields, Lossy, Name, Names, Network, Observer,
+    Path, Related, Rule, Side, Software, Starttls as StarttlsFields, Threat, Tls, TlsClient, Vlan, WireText,
+};
+use super::identity::event_id;
+use super::software::software;
+use super::time::rfc3339;
+use super::{Inputs, sentence};
+use crate::finding::{Category, Collected, Entry, Flow, Key, Login, Session, Starttls, severity_name};
+use crate::mail::{Outcome, Protocol, Reason, StarttlsReply, Text};
+use crate::wire::PacketRef;
+
+const FINDING: &str = "barewire.finding";
+const LOGIN: &str = "barewire.login";
+const SESSION: &str = "barewire.session";
+/// Marks a user's name that no longer holds all that was on the wire.
+pub(super) const LOSSY: Lossy = Lossy { lossy: true };
+/// `event.severity` of severities 1 to 5.
+const SEVERITY_SCALE: [u8; 5] = [10, 21, 47, 73, 99];
+/// A code or mechanism from the wire longer than this is none.
+const TOKEN_OCTETS: usize = 64;
+
+/// The line of a finding.
+pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<'a> {
+    let finding = &collected.finding;
+    let entry = finding.id.entry();
+    let key = entry.key;
+    let fixes_client = matches!(key, Key::ServerClient | Key::ServerClientUserMechanism);
+    let user = finding.user.as_ref().filter(|_| key == Key::ServerClientUserMechanism);
+    let scale = SEVERITY_SCALE[usize::from(finding.severity.clamp(1, 5)) - 1];
+    let mut line = base(sentence::finding(collected, inputs), FINDING, collected.last, inputs);
+    line.event = Event {
+        kind: if finding.severity >= 2 { "alert" } else { "event" },
+        category: categories(entry.category),
+        types: types(entry.category, finding.outcome),
+        action: entry.name,
+        code: Some(entry.name),
+        outcome: Some(finding.outcome.map_or("unknown", outcome_word)),
+        id: collected.uid.as_str().into(),
+        severity: Some(scale),
+        risk_score: Some(scale),
+        start: Some(rfc3339(collected.first.time)),
+        end: Some(rfc3339(collected.last.time)),
+        reason: Some(entry.description),
+        ..line.event
+    };
+    line.rule = Some(rule(entry));
+    line.threat = threat(entry);
+    if let Some(flow) = &finding.flow {
+        connect(&mut line, flow, fixes_client, user);
+        line.tls = Some(Tls { established: Some(false), ..Tls::default() });
+    }
+    let own = &mut line.barewire;
+    own.confidence = finding.confidence.name();
+    own.severity = Some(severity_name(finding.severity));
+    own.count = Some(collected.count);
+    own.first_seen = Some(rfc3339(collected.first.time));
+    own.last_seen = Some(rfc3339(collected.last.time));
+    own.distinct = finding.flow.map(|_| Distinct { clients: collected.clients, users: collected.users });
+    own.login = finding.outcome.map(|outcome| finding_login(collected, outcome));
+    own.starttls = finding.starttls.as_ref().map(starttls);
+    own.coverage = finding.missing.map(Reason::name);
+    own.remediation = Some(entry.remediation);
+    (own.cwe, own.rfc) = (entry.cwes, entry.rfcs);
+    line
+}
+
+/// The line of a login attempt.
+pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
+    let mut line = base(sentence::login(login), LOGIN, login.at, inputs);
+    line.event.category = categories(Category::Exposure);
+    line.event.types = types(Category::Exposure, Some(login.outcome));
+    line.event.action = "login";
+    line.event.outcome = Some(outcome_word(login.outcome));
+    let id = follow(&mut line, &login.flow, login.ordinal, login.user.as_ref());
+    line.event.id = id.into();
+    if let (Some(related), Some(authzid)) = (&mut line.related, &login.authzid) {
+        related.user.push(authzid.as_str());
+    }
+    line.tls = Some(Tls { established: Some(false), ..Tls::default() });
+    line.barewire.confidence = login.confidence.name();
+    line.barewire.starttls = Some(starttls(&login.starttls));
+    line.barewire.login = Some(LoginFields {
+        mechanism: Some(mechanism(&login.mechanism)),
+        variant: Some(login.variant.name()),
+        secret_class: Some(login.class.name()),
+        outcome_inferred: Some(login.is_inferred),
+        fingerprint: login.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        server_code: login.code.as_ref().and_then(token),
+        authzid: login.authzid.as_ref().map(text),
+        ordinal: Some(login.ordinal),
+        ..outcome_fields(login.outcome)
+    });
+    line
+}
+
+/// The line of a connection.
+pub(super) fn session<'a>(session: &'a Session, inputs: &'a Inputs) -> Line<'a> {
+    let mut line = base(sentence::session(session), SESSION, session.end, inputs);
+    line.event.category = vec!["network"];
+    line.event.types = vec!["connection", "info", "protocol"];
+    line.event.action = "session";
+    let id = follow(&mut line, &session.flow, 0, None);
+    line.event.id = id.into();
+    line.event.start = Some(rfc3339(session.flow.start.time));
+    line.event.end = Some(rfc3339(session.end.time));
+    line.event.duration = Some(session.end.time.since(session.flow.start.time));
+    count(&mut line, session);
+    line.tls = tls(session);
+    let banner = session.banner.as_ref().map(Text::as_str);
+    let own = &mut line.barewire;
+    own.confidence = session.confidence.name();
+    own.starttls = Some(starttls(&session.starttls));
+    own.implicit_tls = Some(session.is_implicit_tls);
+    own.messages_in_clear = Some(session.messages);
+    own.login = Some(LoginFields { attempts: Some(session.logins), ..LoginFields::default() });
+    own.coverage = Some(session.coverage.name());
+    own.server = banner.map(|banner| Software {
+        software: software(session.flow.protocol, banner),
+        banner: Some(without_challenge(session.flow.protocol, banner)),
+    });
+    own.client = session.client_name.as_ref().map(|name| Name { name: text(name) });
+    line
+}
+
+/// What every line holds.
+fn base<'a>(message: String, dataset: &'static str, at: PacketRef, inputs: &'a Inputs) -> Line<'a> {
+    let name = inputs.names.get(at.input as usize).map(|name| WireText::from(name.as_str()));
+    let (file, interface) = if inputs.is_live { (None, name) } else { (name, None) };
+    Line {
+        timestamp: rfc3339(at.time),
+        ecs: Ecs { version: "8.17.0" },
+        message,
+        event: Event { kind: "event", dataset, module: "barewire", provider: "barewire", ..Event::default() },
+        rule: None,
+        threat: None,
+        source: None,
+        destination: None,
+        client: None,
+        server: None,
+        network: None,
+        user: None,
+        related: None,
+        tls: None,
+        observer: Observer {
+            kind: "sensor",
+            vendor: "barewire",
+            product: "barewire",
+            version: env!("CARGO_PKG_VERSION"),
+            ingress: interface.map(|name| Ingress { interface: Name { name } }),
+        },
+        log: file.map(|path| Log { file: Path { path } }),
+        barewire: Barewire { schema: 1, packet: at.number, ..Barewire::default() },
+    }
+}
+
+/// Server, protocol, user, and the client's address where it belongs.
+fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option<&'a Text>) {
+    let server = Side { ip: flow.server.ip(), port: Some(flow.server.port), bytes: None };
+    let client = with_client.then(|| Side { ip: flow.client.ip(), port: None, bytes: None });
+    (line.destination, line.server) = (Some(server), Some(server));
+    (line.source, line.client) = (client, client);
+    line.network = Some(Network {
+        transport: "tcp",
+        protocol: flow.protocol.name(),
+        kind: if server.ip.is_ipv4() { "ipv4" } else { "ipv6" },
+        community_id: None,
+        bytes: None,
+        packets: None,
+        vlan: None,
+    });
+    let mut ip: Vec<_> = client.map(|client| client.ip).into_iter().chain([server.ip]).collect();
+    ip.dedup();
+    line.user = user.map(|user| Name { name: text(user) });
+    line.related = Some(Related { ip, user: user.map(Text::as_str).into_iter().collect() });
+    line.barewire.user = user.filter(|user| user.is_lossy()).map(|_| LOSSY);
+}
+
+/// What names one connection, and the identity of its record with that number.
+fn follow<'a>(line: &mut Line<'a>, flow: &Flow, ordinal: u32, user: Option<&'a Text>) -> String {
+    connect(line, flow, true, user);
+    for side in [&mut line.source, &mut line.client].into_iter().flatten() {
+        side.port = Some(flow.client.port);
+    }
+    let community_id = community_id(flow.client, flow.server);
+    let id = event_id(line.event.dataset, &community_id, flow.start.time.0, ordinal);
+    if let Some(network) = &mut line.network {
+        network.community_id = Some(community_id);
+        network.vlan = flow.vlan.map(|id| Vlan { id: id.to_string() });
+    }
+    id
+}
+
+fn count(line: &mut Line<'_>, session: &Session) {
+    let sides = [&mut line.source, &mut line.destination];
+    for (side, octets) in sides.into_iter().zip(session.octets) {
+        if let Some(side) = side {
+            side.bytes = Some(octets);
+        }
+    }
+    if let Some(network) = &mut line.network {
+        network.bytes = Some(session.octets.iter().sum());
+        network.packets = Some(session.packets);
+    }
+}
+
+fn finding_login(collected: &Collected, outcome: Outcome) -> LoginFields<'_> {
+    let finding = &collected.finding;
+    let mut fields = outcome_fields(outcome);
+    if finding.id.entry().key == Key::ServerClientUserMechanism {
+        fields.mechanism = finding.mechanism.as_ref().map(mechanism);
+        fields.fingerprint = finding.fingerprint.map(|fingerprint| fingerprint.to_string());
+    }
+    fields
+}
+
+fn outcome_fields<'a>(outcome: Outcome) -> LoginFields<'a> {
+    LoginFields {
+        outcome: Some(outcome.name()),
+        outcome_reason: match outcome {
+            Outcome::Unknown(reason) => Some(reason.name()),
+            _ => None,
+        },
+        secret_validity: Some(if outcome.proves_valid() { "valid" } else { "unknown" }),
+        ..LoginFields::default()
+    }
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted => "success",
+        // The server said no, whatever its reason.
+        Outcome::Rejected | Outcome::RejectedAfterAuth | Outcome::RefusedByPolicy => "failure",
+        Outcome::Cancelled | Outcome::Unknown(_) => "unknown",
+    }
+}
+
+fn categories(category: Category) -> Vec<&'static str> {
+    match category {
+        Category::Exposure => vec!["network", "authentication"],
+        Category::Transport => vec!["network", "configuration"],
+        Category::Quality => vec!["network"],
+    }
+}
+
+fn types(category: Category, outcome: Option<Outcome>) -> Vec<&'static str> {
+    let mut types = vec!["info"];
+    match category {
+        Category::Exposure => match outcome.map(outcome_word) {
+            Some("success") => types.push("start"),
+            Some("failure") => types.push("denied"),
+            _ => {}
+        },
+        Category::Transport => types.push("protocol"),
+        Category::Quality => {}
+    }
+    types
+}
+
+fn rule(entry: &'static Entry) -> Rule {
+    Rule {
+        id: entry.name,
+        name: entry.title,
+        category: entry.category.name(),
+        reference: entry.rfcs.first().map(|rfc| reference(rfc)),
+        ruleset: "barewire",
+        version: "1",
+    }
+}
+
+/// `RFC 8314 section 4.1` as the address of its text.
+fn reference(rfc: &str) -> String {
+    let (number, section) = rfc.split_once(" section ").unwrap_or((rfc, ""));
+    let number = number.trim_start_matches("RFC ");
+    let anchor = if section.is_empty() { String::new() } else { format!("#section-{section}") };
+    format!("https://www.rfc-editor.org/rfc/rfc{number}{anchor}")
+}
+
+fn threat(entry: &'static Entry) -> Option<Threat> {
+    let mut threat = Threat { framework: "MITRE ATT&CK", technique: Names::default(), tactic: Names::default() };
+    for technique in entry.techniques {
+        threat.technique.add(technique.id, technique.name);
+        threat.tactic.add(technique.tactic_id, technique.tactic);
+    }
+    (!entry.techniques.is_empty()).then_some(threat)
+}
+
+impl Names {
+    /// Two lists side by side; two techniques may serve one tactic.
+    fn add(&mut self, id: &'static str, name: &'static str) {
+        if !self.id.contains(&id) {
+            self.id.push(id);
+            self.name.push(name);
+        }
+    }
+}
+
+fn starttls(starttls: &Starttls) -> StarttlsFields<'_> {
+    let (reply, reply_class) = match starttls.reply {
+        None => ("none", None),
+        Some(StarttlsReply::Accepted) => ("accepted", None),
+        Some(StarttlsReply::Refused) => ("refused", Some("permanent")),
+        Some(StarttlsReply::RefusedTemporarily) => ("refused", Some("temporary")),
+        Some(StarttlsReply::Odd) => ("refused", Some("odd")),
+    };
+    StarttlsFields {
+        offer: starttls.offer.name(),
+        offer_reason: starttls.offer.reason().map(Reason::name),
+        requested: starttls.is_requested,
+        reply,
+        reply_class,
+        reply_code: starttls.reply_code.as_ref().and_then(token),
+    }
+}
+
+fn tls(session: &Session) -> Option<Tls<'_>> {
+    let (version, version_protocol) = match session.tls_version {
+        None => (None, None),
+        Some(0x0300) => (Some("3.0".to_owned()), Some("ssl")),
+        Some(known @ 0x0301..=0x0304) => (Some(format!("1.{}", known - 0x0301)), Some("tls")),
+        Some(other) => (Some(format!("0x{other:04x}")), None),
+    };
+    let client = session.server_name.as_ref().map(|name| TlsClient { server_name: text(name) });
+    let is_empty = session.is_tls.is_none() && version.is_none() && client.is_none();
+    (!is_empty).then_some(Tls { established: session.is_tls, version, version_protocol, client })
+}
+
+fn text(text: &Text) -> WireText<'_> {
+    text.as_str().into()
+}
+
+/// The mechanism's name, or a stand-in for what cannot be one.
+pub(super) fn mechanism(text: &Text) -> &str {
+    token(text).unwrap_or("OTHER")
+}
+
+/// Codes and mechanisms are words. What is none was cut out of a line in the wrong place and might hold anything.
+fn token(text: &Text) -> Option<&str> {
+    let token = text.as_str();
+    let is_word = (1..=TOKEN_OCTETS).contains(&token.len()) && token.bytes().all(|octet| octet.is_ascii_graphic());
+    is_word.then_some(token)
+}
+
+/// A POP3 greeting ends in the challenge for APOP (RFC 1939 section 7), half of what guessing a password takes.
+fn without_challenge(protocol: Protocol, banner: &str) -> WireText<'_> {
+    match (protocol, banner.find('<')) {
+        (Protocol::Pop3, Some(start)) => {
+            let end = banner[start..].rfind('>').map_or(banner.len(), |end| start + end + 1);
+            format!("{}<challenge>{}", &banner[..start], &banner[end..]).into()
+        }
+        _ => banner.into(),
+    }
+}

@@ -1,0 +1,291 @@
+//! The shape of a line: field by field as it is written, in the order it is written. How the fields come about is
+//! told in `convert`.
+//!
+//! A field that is `None` is left out, there are no nulls. Lists are of plain strings only: Wazuh cannot decode arrays of
+//! objects and Elasticsearch flattens them. What each field means stands in the schema, not here.
+
+use serde::Serialize;
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// Text from the wire: borrowed as it stands, owned once it had to be shortened.
+pub(super) type WireText<'a> = Cow<'a, str>;
+
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    #[serde(rename = "@timestamp")]
+    pub(super) timestamp: String,
+    pub(super) ecs: Ecs,
+    pub(super) message: String,
+    pub(super) event: Event<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rule: Option<Rule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) threat: Option<Threat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Side>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) destination: Option<Side>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<Side>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server: Option<Side>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) network: Option<Network>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<Name<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) related: Option<Related<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls: Option<Tls<'a>>,
+    pub(super) observer: Observer<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log: Option<Log<'a>>,
+    pub(super) barewire: Barewire<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Ecs {
+    pub(super) version: &'static str,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Event<'a> {
+    pub(super) kind: &'static str,
+    pub(super) category: Vec<&'static str>,
+    #[serde(rename = "type")]
+    pub(super) types: Vec<&'static str>,
+    pub(super) action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome: Option<&'static str>,
+    pub(super) dataset: &'static str,
+    pub(super) module: &'static str,
+    pub(super) provider: &'static str,
+    pub(super) id: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) severity: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) risk_score: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) start: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) end: Option<String>,
+    /// Nanoseconds, as ECS has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Rule {
+    pub(super) id: &'static str,
+    pub(super) name: &'static str,
+    pub(super) category: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reference: Option<String>,
+    pub(super) ruleset: &'static str,
+    pub(super) version: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Threat {
+    pub(super) framework: &'static str,
+    pub(super) technique: Names,
+    pub(super) tactic: Names,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Names {
+    pub(super) id: Vec<&'static str>,
+    pub(super) name: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Side {
+    pub(super) ip: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Network {
+    pub(super) transport: &'static str,
+    pub(super) protocol: &'static str,
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) community_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) packets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) vlan: Option<Vlan>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Vlan {
+    pub(super) id: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Name<'a> {
+    pub(super) name: WireText<'a>,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Related<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ip: Vec<IpAddr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) user: Vec<&'a str>,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Tls<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) established: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) version_protocol: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<TlsClient<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct TlsClient<'a> {
+    pub(super) server_name: WireText<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Observer<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) vendor: &'static str,
+    pub(super) product: &'static str,
+    pub(super) version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ingress: Option<Ingress<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Ingress<'a> {
+    pub(super) interface: Name<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Log<'a> {
+    pub(super) file: Path<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Path<'a> {
+    pub(super) path: Cow<'a, str>,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Barewire<'a> {
+    pub(super) schema: u8,
+    pub(super) packet: u64,
+    pub(super) confidence: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) severity: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_seen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_seen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) distinct: Option<Distinct>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<Login<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) starttls: Option<Starttls<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) implicit_tls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) messages_in_clear: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) coverage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server: Option<Software<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<Name<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<Lossy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) remediation: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    pub(super) cwe: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    pub(super) rfc: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) truncated: Option<bool>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Distinct {
+    pub(super) clients: u64,
+    pub(super) users: u64,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Login<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mechanism: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) variant: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) secret_class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome_inferred: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) secret_validity: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fingerprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authzid: Option<WireText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ordinal: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attempts: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Starttls<'a> {
+    pub(super) offer: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) offer_reason: Option<&'static str>,
+    pub(super) requested: bool,
+    pub(super) reply: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reply_class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reply_code: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Software<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) banner: Option<WireText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) software: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Lossy {
+    pub(super) lossy: bool,
+}

@@ -1,0 +1,69 @@
+//! Keeps a line within its limit: what people can look up elsewhere goes first, the user's name last.
+
+use super::ascii::Ascii;
+use super::event::{Line, WireText};
+use super::{LINE_OCTETS, convert};
+use serde::Serialize as _;
+
+/// Characters that remain of a text when nothing else helps. Twelve octets each at most (a surrogate pair).
+const SHORT_CHARS: usize = 64;
+
+/// What is given up, in this order, until the line fits. Fixed, so that equal records are cut alike.
+const STEPS: [fn(&mut Line<'_>); 9] = [
+    |line| drop(line.barewire.server.as_mut().and_then(|server| server.banner.take())),
+    |line| line.event.reason = None,
+    |line| line.barewire.remediation = None,
+    |line| line.barewire.client = None,
+    |line| drop(line.tls.as_mut().and_then(|tls| tls.client.take())),
+    |line| drop(line.related.as_mut().map(|related| std::mem::take(&mut related.user))),
+    |line| drop(line.barewire.login.as_mut().and_then(|login| login.authzid.take())),
+    shorten_place,
+    shorten_user,
+];
+
+/// Appends the line with its line feed; says whether something had to go.
+pub(super) fn write(mut line: Line<'_>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    append(&line, out);
+    let mut is_cut = false;
+    for step in STEPS {
+        if out.len() - start <= LINE_OCTETS {
+            break;
+        }
+        is_cut = true;
+        line.barewire.truncated = Some(true);
+        step(&mut line);
+        out.truncate(start);
+        append(&line, out);
+    }
+    is_cut
+}
+
+fn append(line: &Line<'_>, out: &mut Vec<u8>) {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
+    line.serialize(&mut serializer).expect("memory takes all octets and every key is a string");
+    out.push(b'\n');
+}
+
+/// The end of a path tells more than its beginning.
+fn shorten_place(line: &mut Line<'_>) {
+    if let Some(log) = &mut line.log {
+        let path = &log.file.path;
+        let skipped = path.chars().count().saturating_sub(SHORT_CHARS);
+        log.file.path = path.chars().skip(skipped).collect::<String>().into();
+    }
+    if let Some(ingress) = &mut line.observer.ingress {
+        shorten(&mut ingress.interface.name);
+    }
+}
+
+fn shorten_user(line: &mut Line<'_>) {
+    if let Some(user) = &mut line.user {
+        shorten(&mut user.name);
+        line.barewire.user = Some(convert::LOSSY);
+    }
+}
+
+fn shorten(text: &mut WireText<'_>) {
+    *text = text.chars().take(SHORT_CHARS).collect::<String>().into();
+}

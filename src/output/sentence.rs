@@ -1,0 +1,157 @@
+//! `message`: one sentence for people about what was seen. Never a secret, nor anything that tells of one (its length).
+
+use super::{Inputs, convert};
+use crate::finding::{Collected, Finding, FindingId, Flow, Login, Session, severity_name};
+use crate::mail::{Confidence, Outcome, Reason, SecretClass, Text};
+use crate::wire::Endpoint;
+use std::net::SocketAddr;
+
+/// Characters of a name in a sentence; the whole of it stands in its own field.
+const NAME_CHARS: usize = 48;
+
+/// What a login attempt disclosed, by whom and to whom, and what came of it.
+pub(super) fn login(login: &Login) -> String {
+    let user = of(login.user.as_ref());
+    let mechanism = convert::mechanism(&login.mechanism);
+    let what = match login.class {
+        SecretClass::Password => format!("Password{user} sent in clear"),
+        SecretClass::Bearer => format!("Access token{user} sent in clear"),
+        SecretClass::Crackable => format!("Login{user} by {mechanism}, which can be guessed offline, sent in clear"),
+        SecretClass::None => format!("Login{user} by {mechanism}, without a reusable secret, sent in clear"),
+    };
+    let end = sure(login.confidence);
+    format!("{what} by {} to {}; {}{end}", login.flow.client.ip(), server(&login.flow), answer(login.outcome))
+}
+
+/// How a connection was protected.
+pub(super) fn session(session: &Session) -> String {
+    let how = match (session.is_implicit_tls, session.is_tls, session.starttls.is_requested) {
+        (true, Some(false), _) => "whose TLS failed",
+        (true, _, _) => "under TLS from the start",
+        (false, Some(true), _) => "under TLS after STARTTLS",
+        (false, Some(false), false) => "in clear",
+        (false, Some(false), true) => "in clear, though the client asked for STARTTLS",
+        (false, None, _) => "whose TLS was not seen to come about",
+    };
+    let shown = [(session.logins, "login"), (session.messages, "message")];
+    let shown = shown.iter().filter(|(count, _)| *count > 0).map(|&(count, noun)| counted(count.into(), noun));
+    let shown: Vec<String> = shown.collect();
+    let end = if shown.is_empty() { String::new() } else { format!("; {} passed in clear", shown.join(" and ")) };
+    format!("Session of {} with {} {how}{end}", session.flow.client.ip(), server(&session.flow))
+}
+
+/// What the occurrences of a finding have in common.
+pub(super) fn finding(collected: &Collected, inputs: &Inputs) -> String {
+    let finding = &collected.finding;
+    let Some(flow) = &finding.flow else { return gap(collected, inputs) };
+    let (client, server) = (flow.client.ip(), server(flow));
+    let (times, sure) = (times(collected.count), sure(finding.confidence));
+    match finding.id {
+        FindingId::CleartextPassword => {
+            let user = of(finding.user.as_ref());
+            format!("Password{user} sent in clear by {client} to {server}{}{times}{sure}", answers(collected))
+        }
+        FindingId::ServerAcceptsCleartextAuth => {
+            let logins = counted(collected.count, "login");
+            format!("{server} accepted {logins} without TLS from {}{sure}", counted(collected.clients, "client"))
+        }
+        FindingId::StarttlsNotOffered => {
+            format!("{server} did not offer STARTTLS to {}{times}{sure}", counted(collected.clients, "client"))
+        }
+        FindingId::StarttlsOfferedUnused => {
+            format!("{client} did not use the STARTTLS that {server} offered{times}{sure}")
+        }
+        FindingId::CleartextAfterStarttlsRefused => {
+            format!("{client} went on in clear after {server} refused STARTTLS{times}{sure}")
+        }
+        _ => titled(finding, &server) + &times + &sure,
+    }
+}
+
+/// The answers to one login, or the best of several.
+fn answers(collected: &Collected) -> String {
+    match (collected.finding.outcome, collected.count) {
+        (None, _) => String::new(),
+        (Some(outcome), 0..=1) => format!("; {}", answer(outcome)),
+        (Some(Outcome::Accepted), _) => "; the server accepted it at least once".to_owned(),
+        (Some(_), _) => "; the server was not seen to accept it".to_owned(),
+    }
+}
+
+/// For findings that have no sentence of their own.
+fn titled(finding: &Finding, server: &str) -> String {
+    let entry = finding.id.entry();
+    format!("{}: {server}, severity {}", entry.title, severity_name(finding.severity))
+}
+
+fn gap(collected: &Collected, inputs: &Inputs) -> String {
+    let finding = &collected.finding;
+    let name = inputs.names.get(finding.at.input as usize).map_or("the input", String::as_str);
+    // Where a capture lies is not what people want to read here.
+    let name = if inputs.is_live { name } else { name.rsplit('/').find(|part| !part.is_empty()).unwrap_or(name) };
+    let why = finding.missing.map_or("", reason);
+    let name = Text::new(name.as_bytes());
+    format!("Mail traffic is missing from {}{why}{}", short(name.as_str()), times(collected.count))
+}
+
+fn server(flow: &Flow) -> String {
+    format!("{} server {}", flow.protocol.info().title, place(flow.server))
+}
+
+/// `198.51.100.25:110`, `[2001:db8::25]:110`.
+fn place(endpoint: Endpoint) -> SocketAddr {
+    SocketAddr::new(endpoint.ip(), endpoint.port)
+}
+
+fn of(user: Option<&Text>) -> String {
+    let named = user.filter(|user| !user.as_str().is_empty());
+    named.map_or_else(String::new, |user| format!(" of {}", short(user.as_str())))
+}
+
+fn short(name: &str) -> String {
+    match name.char_indices().nth(NAME_CHARS) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+fn times(count: u64) -> String {
+    if count > 1 { format!(" (seen {count} times)") } else { String::new() }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn sure(confidence: Confidence) -> String {
+    match confidence {
+        Confidence::Confirmed => String::new(),
+        other => format!(" ({}, not confirmed)", other.name()),
+    }
+}
+
+fn answer(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Accepted => "the server accepted it".to_owned(),
+        Outcome::Rejected => "the server rejected it".to_owned(),
+        Outcome::RejectedAfterAuth => "it was right, though the server refused the login for another reason".to_owned(),
+        Outcome::RefusedByPolicy => "the server's policy refused it".to_owned(),
+        Outcome::Cancelled => "the attempt was broken off".to_owned(),
+        Outcome::Unknown(Reason::Temporary) => "the server put it off for a trouble of its own".to_owned(),
+        Outcome::Unknown(why) => format!("what the server answered is not known{}", reason(why)),
+    }
+}
+
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoReply => ": nothing more was said",
+        Reason::Gap => ": packets were not captured",
+        Reason::Asymmetric => ": one direction was not captured",
+        Reason::Midstream => ": the connection began before the capture",
+        Reason::Desync => ": the dialogue could not be followed",
+        Reason::Evicted => ": the connection was given up for want of memory",
+        Reason::CaptureEnded => ": the capture ended",
+        Reason::NotAsked => ": it was never asked",
+        Reason::Temporary => ": a temporary trouble",
+    }
+}

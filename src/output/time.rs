@@ -1,0 +1,72 @@
+//! Times of packets as RFC 3339 text. Reads no clock and knows no time zone.
+
+use crate::wire::Timestamp;
+
+const DAY: u64 = 86_400;
+
+/// RFC 3339, UTC, microseconds, `Z`. 64 bits of nanoseconds end in the year 2554: four digits always do.
+pub(super) fn rfc3339(time: Timestamp) -> String {
+    let (seconds, micros) = (time.0 / 1_000_000_000, time.0 / 1000 % 1_000_000);
+    let (year, month, day) = civil(seconds / DAY);
+    let (hour, minute, second) = (seconds % DAY / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+/// Year, month, day of a day since 1970-01-01, by counting from 1 March: the leap day is then the last of its year
+/// and 400 years are always 146097 days.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next_year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_times() {
+        let check = |seconds: u64, nanos: u64, wanted: &str| {
+            assert_eq!(rfc3339(Timestamp(seconds * 1_000_000_000 + nanos)), wanted);
+        };
+        check(0, 0, "1970-01-01T00:00:00.000000Z");
+        check(951_782_399, 999_999_999, "2000-02-28T23:59:59.999999Z");
+        check(951_782_400, 0, "2000-02-29T00:00:00.000000Z");
+        check(951_868_800, 1_000, "2000-03-01T00:00:00.000001Z");
+        check(1_700_000_000, 130_000_000, "2023-11-14T22:13:20.130000Z");
+        check(1_709_164_800, 0, "2024-02-29T00:00:00.000000Z");
+        check(1_735_689_599, 0, "2024-12-31T23:59:59.000000Z");
+        check(4_107_542_399, 0, "2100-02-28T23:59:59.000000Z");
+        check(4_107_542_400, 0, "2100-03-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn the_last_time_still_has_four_digits_of_year() {
+        assert_eq!(rfc3339(Timestamp(u64::MAX)), "2554-07-21T23:34:33.709551Z");
+    }
+
+    #[test]
+    fn days_follow_each_other_as_a_calendar_says() {
+        let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let mut at = (1970, 1, 1);
+        for days in 0..(400 * 366) {
+            assert_eq!(civil(days), at);
+            let (year, month, day) = at;
+            let last = match month {
+                2 => 28 + u64::from(is_leap(year)),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            at = match (month, day == last) {
+                (_, false) => (year, month, day + 1),
+                (12, true) => (year + 1, 1, 1),
+                (_, true) => (year, month + 1, 1),
+            };
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Wires sources, engines and outputs for a command. Alone starts threads for them and reads clocks.
+
+mod book;
+mod replay;
+mod sink;
+#[cfg(feature = "live")]
+mod watch;
+
+pub use replay::{ReplayJob, replay};
+#[cfg(feature = "live")]
+pub use watch::{WatchJob, watch};
+
+use crate::engine::Counters;
+use crate::ops::Summary;
+use crate::wire::Skip;
+use book::Tally;
+use std::time::Duration;
+
+/// A failure that ends the program: its exit status and one line.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit status.
+    pub status: u8,
+    /// What was being done and why it failed.
+    pub message: String,
+}
+
+impl Failure {
+    /// Wrong usage or configuration: status 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { status: 2, message: message.into() }
+    }
+
+    /// An input could not be read: status 3.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self { status: 3, message: message.into() }
+    }
+
+    /// The output could not be written: status 5.
+    pub fn output(message: impl Into<String>) -> Self {
+        Self { status: 5, message: message.into() }
+    }
+
+    /// A thread ended by a fault of this program: status 2, and which.
+    fn fault(thread: &str) -> Self {
+        Self {
+            status: 2,
+            message: format!("the thread {thread} ended by a fault in this program; its records are lost"),
+        }
+    }
+}
+
+/// Kinds of records to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// Distinct findings.
+    pub findings: bool,
+    /// Login attempts.
+    pub logins: bool,
+    /// Connections.
+    pub sessions: bool,
+}
+
+/// What the exit status depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Judging {
+    /// Severity, 1 to 5, from which findings make status 1.
+    pub fail_on: Option<u8>,
+    /// No mail is no error.
+    pub allow_empty: bool,
+    /// Per cent of connections with gaps or of frames dropped that is still complete.
+    pub max_loss_percent: f64,
+}
+
+/// What came in, for the exit status and the summary.
+struct Intake {
+    counters: Counters,
+    /// Frames the capture handed over.
+    captured: u64,
+    /// Frames dropped on the way to a worker.
+    dropped: u64,
+    /// Frames the kernel dropped.
+    dropped_by_kernel: u64,
+    /// Inputs that were cut or damaged, one line each.
+    damaged: Vec<String>,
+    /// Inputs of which nothing could be read.
+    unreadable: Vec<String>,
+    elapsed: Duration,
+}
+
+impl Intake {
+    /// Frames captured = segments + skipped + dropped. Anything else is a fault of this program.
+    fn check(&self) -> Result<(), Failure> {
+        let accounted = self.counters.frames + self.dropped;
+        if self.counters.is_balanced() && accounted == self.captured {
+            return Ok(());
+        }
+        Err(Failure {
+            status: 4,
+            message: format!(
+                "{} frames were captured but {accounted} accounted for; please report this",
+                self.captured
+            ),
+        })
+    }
+}
+
+/// The highest status that applies, and why.
+fn status(judging: &Judging, tally: &Tally, intake: &Intake) -> (u8, String) {
+    if let Some(why) = incomplete(judging, tally, intake) {
+        return (4, why);
+    }
+    if !intake.unreadable.is_empty() {
+        return (3, "an input could not be read".to_owned());
+    }
+    if tally.sessions() == 0 && !judging.allow_empty {
+        return (3, "no mail connection was seen (--allow-empty makes that no error)".to_owned());
+    }
+    match judging.fail_on {
+        Some(bound) if tally.worst_severity >= bound => (1, "findings at or above --fail-on".to_owned()),
+        _ => (0, String::new()),
+    }
+}
+
+fn incomplete(judging: &Judging, tally: &Tally, intake: &Intake) -> Option<String> {
+    let per_cent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
+    let gaps = per_cent(tally.incomplete_sessions, tally.sessions());
+    if gaps > judging.max_loss_percent {
+        return Some(format!(
+            "{gaps:.1}% of the mail connections have gaps (--max-loss allows {}%)",
+            judging.max_loss_percent
+        ));
+    }
+    let drops = intake.dropped + intake.dropped_by_kernel;
+    let lost = per_cent(drops, intake.captured + intake.dropped_by_kernel);
+    if lost > judging.max_loss_percent {
+        return Some(format!(
+            "{lost:.1}% of the frames were dropped (--max-loss allows {}%)",
+            judging.max_loss_percent
+        ));
+    }
+    (!intake.damaged.is_empty() && judging.max_loss_percent < 100.0)
+        .then(|| "an input is cut off or damaged".to_owned())
+}
+
+/// The summary for people.
+fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
+    let counters = &intake.counters;
+    let skipped = Skip::ALL.iter().map(|(skip, name)| (*name, counters.skipped[*skip as usize]));
+    Summary {
+        packets: intake.captured,
+        octets: counters.octets,
+        seconds: intake.elapsed.as_secs_f64(),
+        skipped: skipped.filter(|(_, count)| *count > 0).collect(),
+        dropped: intake.dropped + intake.dropped_by_kernel,
+        gaps: counters.stream.gaps_proved + counters.stream.gaps_presumed,
+        gap_octets: counters.stream.gap_octets,
+        sessions: tally.session_lines(),
+        logins: tally.login_lines(),
+        findings: tally.finding_lines(),
+        problems: intake.unreadable.iter().chain(&intake.damaged).cloned().collect(),
+        evicted: counters.evicted,
+        status: Some(status).filter(|(status, _)| *status != 0),
+    }
+}

@@ -1,0 +1,178 @@
+//! Saved captures through the engines: on one thread, or over a pipeline to several.
+
+use super::book::Book;
+use super::sink::Sink;
+use super::{Failure, Intake, Judging, Kinds, status, summary};
+use crate::capture::FileSet;
+use crate::engine::{Counters, Engine, Settings};
+use crate::finding::Record;
+use crate::ops::Progress;
+use crate::ops::console;
+use crate::output::Inputs;
+use crate::pipeline::{self, Overflow};
+use crossbeam_channel::bounded;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+/// What `replay` is asked to do.
+pub struct ReplayJob {
+    /// Capture files; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// For the engines.
+    pub settings: Settings,
+    /// Records to write.
+    pub kinds: Kinds,
+    /// What the exit status depends on.
+    pub judging: Judging,
+    /// Worker threads; 0: everything on this one.
+    pub workers: usize,
+    /// Where records go instead of standard output.
+    pub output: Option<PathBuf>,
+    /// No summary, no progress.
+    pub is_quiet: bool,
+    /// More in the summary.
+    pub verbosity: u8,
+}
+
+/// Frames between two looks at the clock.
+const PROGRESS_EVERY: u64 = 16 * 1024;
+
+/// Record batches between workers and the writer.
+const RECORD_BATCHES: usize = 64;
+
+/// Reads the captures to their end and writes what they show. Gives the exit status.
+///
+/// # Errors
+///
+/// The output cannot be written, or a thread ended by a fault.
+pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
+    let began = Instant::now();
+    let mut files = FileSet::open(&job.files);
+    let inputs = files.names().to_vec();
+    let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, false)?;
+    let mut book = Book::new(job.kinds, job.settings.limits.findings, inputs);
+    let mut watcher = Watcher::new(began, !job.is_quiet);
+    let run = || match job.workers {
+        0 => inline(job, &mut files, &mut book, &mut sink, &mut watcher),
+        workers => threaded(job, workers, &mut files, &mut book, &mut sink, &mut watcher),
+    };
+    let (counters, captured) =
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Failure::fault("capture-0")))?;
+    book.write(&mut sink)?;
+    watcher.progress.finish();
+    let (damaged, unreadable): (Vec<_>, Vec<_>) = files.problems().iter().partition(|problem| problem.opened);
+    let lines = |problems: Vec<&crate::capture::Problem>| problems.iter().map(ToString::to_string).collect();
+    let intake = Intake {
+        counters,
+        captured,
+        dropped: 0,
+        dropped_by_kernel: 0,
+        damaged: lines(damaged),
+        unreadable: lines(unreadable),
+        elapsed: began.elapsed(),
+    };
+    intake.check()?;
+    let status = status(&job.judging, &book.tally, &intake);
+    let code = status.0;
+    if !job.is_quiet {
+        console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
+    } else {
+        intake.unreadable.iter().chain(&intake.damaged).for_each(|problem| console::error(problem));
+    }
+    if job.verbosity > 0 {
+        console::line(&format!("{:?}", intake.counters));
+    }
+    Ok(code)
+}
+
+/// Draws progress now and then.
+struct Watcher {
+    began: Instant,
+    progress: Progress<std::io::Stderr>,
+}
+
+impl Watcher {
+    fn new(began: Instant, wanted: bool) -> Self {
+        Self { began, progress: Progress::new(std::io::stderr(), wanted && console::is_terminal()) }
+    }
+
+    #[inline]
+    fn tick(&mut self, files: &FileSet, packets: u64) {
+        if packets.is_multiple_of(PROGRESS_EVERY) {
+            let (done, total) = files.position();
+            self.progress.tick(done, total, packets, self.began.elapsed());
+        }
+    }
+}
+
+fn inline(
+    job: &ReplayJob,
+    files: &mut FileSet,
+    book: &mut Book,
+    sink: &mut Sink,
+    watcher: &mut Watcher,
+) -> Result<(Counters, u64), Failure> {
+    let mut engine = Engine::new(job.settings.clone());
+    let mut records = Vec::new();
+    let mut captured = 0;
+    while let Some(frame) = files.next_frame() {
+        captured += 1;
+        engine.push(&frame, &mut records);
+        if !records.is_empty() {
+            book.add(&mut records, sink)?;
+        }
+        watcher.tick(files, captured);
+    }
+    engine.finish(&mut records);
+    book.add(&mut records, sink)?;
+    Ok((*engine.counters(), captured))
+}
+
+fn threaded(
+    job: &ReplayJob,
+    workers: usize,
+    files: &mut FileSet,
+    book: &mut Book,
+    sink: &mut Sink,
+    watcher: &mut Watcher,
+) -> Result<(Counters, u64), Failure> {
+    let (mut dispatcher, feeds) = pipeline::channels(workers, Overflow::Wait);
+    let (send, receive) = bounded::<Vec<Record>>(RECORD_BATCHES);
+    thread::scope(|scope| {
+        let mut handles = Vec::new();
+        for (at, feed) in feeds.into_iter().enumerate() {
+            let send = send.clone();
+            let settings = job.settings.clone();
+            let name = format!("worker-{at}");
+            let work = move || {
+                let mut engine = Engine::new(settings);
+                // The writer outlives the workers unless it failed; then its error is the one to tell.
+                feed.run(&mut engine, |records| drop(send.send(std::mem::take(records))));
+                *engine.counters()
+            };
+            let handle = thread::Builder::new().name(name.clone()).spawn_scoped(scope, work);
+            handles.push((name, handle.map_err(|error| Failure::usage(format!("starting a thread: {error}")))?));
+        }
+        drop(send);
+        let writer = thread::Builder::new()
+            .name("output".to_owned())
+            .spawn_scoped(scope, move || receive.iter().try_for_each(|mut records| book.add(&mut records, sink)));
+        let writer = writer.map_err(|error| Failure::usage(format!("starting a thread: {error}")))?;
+        let mut captured = 0;
+        while let Some((frame, map)) = files.next_with_map() {
+            captured += 1;
+            dispatcher.push(&frame, map);
+            watcher.tick(files, captured);
+        }
+        dispatcher.flush();
+        drop(dispatcher);
+        let mut counters = Counters::default();
+        for (name, handle) in handles {
+            counters.add(&handle.join().map_err(|_| Failure::fault(&name))?);
+        }
+        writer.join().map_err(|_| Failure::fault("output"))??;
+        Ok((counters, captured))
+    })
+}

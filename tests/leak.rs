@@ -1,0 +1,159 @@
+//! No secret leaves the program: every octet it writes over the corpus is searched for each known secret, plain, in
+//! base64 at its three alignments, in hexadecimal and in URL form.
+//!
+//! The folder is named by `BAREWIRE_CORPUS`; without it this skips, loudly. The bundled sample is always searched.
+
+#![allow(clippy::print_stderr, reason = "a skipped test must be loud")]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Forms shorter than this occur by chance in addresses and times.
+const SHORTEST: usize = 5;
+
+/// Every form in which a secret could be written.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let hex = |upper: bool| {
+        secret
+            .iter()
+            .map(|octet| if upper { format!("{octet:02X}") } else { format!("{octet:02x}") })
+            .collect::<String>()
+    };
+    let url: String = secret
+        .iter()
+        .map(
+            |&octet| {
+                if octet.is_ascii_alphanumeric() { char::from(octet).to_string() } else { format!("%{octet:02X}") }
+            },
+        )
+        .collect();
+    let mut forms = vec![secret.to_vec(), hex(false).into_bytes(), hex(true).into_bytes(), url.into_bytes()];
+    for shift in 0..3 {
+        let shifted = [&vec![0; shift][..], secret].concat();
+        let encoded = STANDARD_NO_PAD.encode(&shifted);
+        // Characters that depend on neighbours of the secret are left out at both ends.
+        let from = [0, 2, 3][shift];
+        let to = encoded.len() - usize::from(shifted.len() % 3 != 0);
+        forms.push(encoded.as_bytes()[from..to].to_vec());
+    }
+    forms.retain(|form| form.len() >= SHORTEST);
+    forms
+}
+
+fn contains(text: &[u8], form: &[u8]) -> bool {
+    memchr::memmem::find(text, form).is_some()
+}
+
+/// Runs the program over the captures, at every verbosity, and gives back all it wrote.
+fn everything_written(captures: &[PathBuf], scratch: &Path) -> Vec<u8> {
+    let mut written = Vec::new();
+    for options in [&["-q"][..], &[], &["-v"], &["-vv"], &["-j", "2"]] {
+        let file = scratch.join("records.ndjson");
+        for to_file in [false, true] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
+            command.arg("replay").args(["--records", "findings,logins,sessions"]).args(options).args(captures);
+            if to_file {
+                command.arg("-o").arg(&file);
+            }
+            let output = command.output().expect("the program runs");
+            written.extend([output.stdout, output.stderr].concat());
+            if to_file {
+                written.extend(std::fs::read(&file).expect("records"));
+            }
+        }
+    }
+    written
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("a scratch folder");
+    folder
+}
+
+fn search(captures: &[PathBuf], secrets: &BTreeSet<Vec<u8>>, name: &str) {
+    let written = everything_written(captures, &scratch(name));
+    assert!(written.len() > 1000, "something was written");
+    // A user may be named like somebody's password; the capture's user names are written on purpose.
+    for secret in secrets {
+        for form in forms(secret) {
+            // Never the secret itself in the message.
+            assert!(!contains(&written, &form), "a secret of {name} was written");
+        }
+    }
+}
+
+#[test]
+fn the_forms_find_a_secret_inside_base64() {
+    for prefix in ["", "a", "ab", "abc"] {
+        let text = base64::engine::general_purpose::STANDARD.encode(format!("{prefix}S3cr3t-pw1{prefix}"));
+        let found = forms(b"S3cr3t-pw1").iter().any(|form| contains(text.as_bytes(), form));
+        assert!(found, "at the alignment of {prefix:?}");
+    }
+}
+
+#[test]
+fn no_secret_of_the_cases_is_written() {
+    let Some(corpus) = corpus() else { return };
+    let table = std::fs::read_to_string(corpus.join("cases/cases.tsv")).expect("cases.tsv");
+    let mut secrets = BTreeSet::new();
+    for row in table.lines() {
+        let column = row.split('\t').nth(2).unwrap_or_default();
+        secrets.extend(
+            column.split('|').filter(|secret| secret.len() >= SHORTEST).map(|secret| secret.as_bytes().to_vec()),
+        );
+    }
+    assert!(secrets.len() >= 4, "the secrets of the cases");
+    let mut captures: Vec<PathBuf> =
+        std::fs::read_dir(corpus.join("cases")).expect("cases").flatten().map(|entry| entry.path()).collect();
+    captures.retain(|path| path.extension().is_some_and(|extension| extension != "tsv"));
+    captures.sort();
+    search(&captures, &secrets, "cases");
+}
+
+#[test]
+fn no_published_secret_is_written() {
+    let Some(corpus) = corpus() else { return };
+    let folder = corpus.join("public");
+    let table = std::fs::read_to_string(folder.join("secrets.tsv")).expect("secrets.tsv");
+    let mut by_file: std::collections::BTreeMap<&str, BTreeSet<Vec<u8>>> = std::collections::BTreeMap::new();
+    for row in table.lines().skip(1) {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let [file, _, _, _, user, _, _, secret, wire, ..] = columns[..] else { continue };
+        for form in [secret, wire] {
+            // Some accounts have their own name as password; the name is written on purpose.
+            // One password is a word of the records' own field names.
+            if form.len() >= SHORTEST && !user.contains(form) && !barewire::output::SCHEMA.contains(form) {
+                by_file.entry(file).or_default().insert(form.as_bytes().to_vec());
+            }
+        }
+    }
+    assert!(by_file.len() >= 10, "the published secrets");
+    for (file, secrets) in by_file {
+        search(&[folder.join(file)], &secrets, file);
+    }
+}
+
+fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("BAREWIRE_CORPUS").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(std::env::var_os("BAREWIRE_REQUIRE_ALL").is_none(), "BAREWIRE_CORPUS must name the corpus here");
+        eprintln!("SKIPPED leak: BAREWIRE_CORPUS does not name the folder");
+    }
+    folder
+}
+
+/// The made-up passwords of the bundled sample.
+#[test]
+fn no_secret_of_the_sample_is_written() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = std::fs::read_to_string(root.join("tests/bed/users.tsv")).expect("users.tsv");
+    let rows = table.lines().filter(|row| !row.starts_with('#'));
+    let secrets: BTreeSet<Vec<u8>> =
+        rows.filter_map(|row| row.split('\t').nth(1)).map(|secret| secret.as_bytes().to_vec()).collect();
+    assert!(secrets.len() >= 3, "the passwords of the sample's users");
+    search(&[root.join("testdata/office.pcap")], &secrets, "sample");
+}
