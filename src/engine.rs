@@ -8,8 +8,11 @@ use crate::mail::{
     Confidence, Detector, End, Hint, Interest, Known, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless,
 };
 use crate::secret::FingerprintKey;
-use crate::stream::{Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Mark, Pool, Receiver, Side, Slot};
-use crate::wire::{Flags, Frame, PacketRef, Segment, SeqNumber, Skip, Timestamp, decode};
+use crate::stream::{
+    Candidate, Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Handshake, Mark, Pool, Receiver, Side,
+    Slot,
+};
+use crate::wire::{Flags, Frame, PacketRef, Segment, Skip, Timestamp, decode};
 
 /// Which ports suggest which protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,26 +127,18 @@ enum State {
     #[default]
     New,
     /// SYNs, no data.
-    Embryo(Embryo),
+    Embryo(Handshake),
     /// No mail: followed no further.
     Other,
     /// May be mail, or is.
     Live(Box<Live>),
 }
 
-/// What the handshake told.
-#[derive(Clone, Copy)]
-struct Embryo {
-    /// First data sequence number of each side.
-    first: [Option<SeqNumber>; 2],
-    client: Side,
-    start: PacketRef,
-    packets: u32,
-}
-
 struct Live {
     connection: Connection,
     talk: Talk,
+    /// SYNs seen meanwhile: forged, or the ports are used again. The data that follow show which.
+    rival: Handshake,
 }
 
 /// What is said on a connection, and by whom.
@@ -153,7 +148,8 @@ struct Talk {
     /// A SYN told who the client is.
     is_sure_of_ends: bool,
     is_midstream: bool,
-    has_gap: bool,
+    /// Octets of the client, of the server are missing.
+    has_gap: [bool; 2],
     has_fin: bool,
     vlan: Option<u16>,
     start: PacketRef,
@@ -254,15 +250,17 @@ impl Engine {
     ) {
         match self.table.value(slot) {
             State::Other if !is_opening(segment) => {}
+            State::Live(live) if segment.flags.has(Flags::SYN) => {
+                live.syn(side, segment, frame.at, &mut self.shared);
+            }
+            State::Live(live) if live.is_succeeded(side, segment, frame.clock) => {
+                let handshake = live.rival;
+                self.conclude(slot, End::Closed, records);
+                let (slot, _) = self.table.touch(key, frame.clock);
+                *self.table.value(slot) = State::Embryo(handshake);
+                self.begin(slot, key, side, segment, frame, records);
+            }
             State::Live(live) => {
-                if segment.flags.has(Flags::SYN) {
-                    let is_new = is_opening(segment) && live.connection.is_over(frame.clock);
-                    return if is_new {
-                        self.reopen(slot, key, side, segment, frame, records)
-                    } else {
-                        live.syn(side, segment, &mut self.shared)
-                    };
-                }
                 let class = live.push(side, segment, frame, &mut self.shared, records);
                 self.settle(slot, class);
             }
@@ -280,40 +278,42 @@ impl Engine {
         frame: &Frame<'_>,
         records: &mut Vec<Record>,
     ) {
-        let embryo = match self.table.value(slot) {
-            State::Embryo(embryo) => Some(*embryo),
-            _ => None,
+        let mut handshake = match self.table.value(slot) {
+            State::Embryo(handshake) => *handshake,
+            _ => Handshake::default(),
         };
         if segment.flags.has(Flags::SYN) {
-            let embryo = greet(embryo, side, segment, frame.at);
-            *self.table.value(slot) = State::Embryo(embryo);
+            handshake.greet(side, segment, frame.at);
+            *self.table.value(slot) = State::Embryo(handshake);
             return self.table.set_class(slot, Class::Embryo);
         }
-        if let State::Embryo(embryo) = self.table.value(slot) {
-            embryo.packets += 1;
+        if let State::Embryo(handshake) = self.table.value(slot) {
+            handshake.packets += 1;
         }
         if segment.payload.is_empty() || segment.flags.has(Flags::RST) {
             return;
         }
-        if self.is_hopeless(key, side, segment, embryo) {
+        let chosen = handshake.choose(side, segment);
+        if self.is_hopeless(key, side, segment, chosen) {
             *self.table.value(slot) = State::Other;
             return self.table.set_class(slot, Class::Other);
         }
-        let mut live = Box::new(Live::new(key, side, segment, frame, embryo, &self.shared.settings.ports));
+        let mut live = Box::new(Live::new(key, side, segment, frame, chosen, &self.shared.settings.ports));
+        live.talk.packets = u64::from(handshake.packets);
         let class = live.push(side, segment, frame, &mut self.shared, records);
         *self.table.value(slot) = State::Live(live);
         self.settle(slot, class);
     }
 
     /// Whether the first data show at once that this is no mail; most flows end here.
-    fn is_hopeless(&self, key: &FlowKey, side: Side, segment: &Segment<'_>, embryo: Option<Embryo>) -> bool {
+    fn is_hopeless(&self, key: &FlowKey, side: Side, segment: &Segment<'_>, chosen: Option<Candidate>) -> bool {
         let ports = &self.shared.settings.ports;
         if [Side::A, Side::B].into_iter().any(|side| ports.hint(key.endpoint(side).port).is_some()) {
             return false;
         }
-        let Some(embryo) = embryo else { return is_hopeless(segment.payload, None, false) };
-        let is_start = embryo.first[side.index()].is_some_and(|first| first == segment.seq);
-        is_start && is_hopeless(segment.payload, Some(side != embryo.client), true)
+        let Some(chosen) = chosen else { return is_hopeless(segment.payload, None, false) };
+        let is_start = chosen.first[side.index()] == Some(segment.seq);
+        is_start && is_hopeless(segment.payload, Some(side != chosen.client), true)
     }
 
     fn settle(&mut self, slot: Slot, class: Class) {
@@ -324,21 +324,6 @@ impl Engine {
             *self.table.value(slot) = State::Other;
         }
         self.table.set_class(slot, class);
-    }
-
-    /// The ports are used again by a new connection (its SYN came after the end of the old one).
-    fn reopen(
-        &mut self,
-        slot: Slot,
-        key: &FlowKey,
-        side: Side,
-        segment: &Segment<'_>,
-        frame: &Frame<'_>,
-        records: &mut Vec<Record>,
-    ) {
-        self.conclude(slot, End::Closed, records);
-        let (slot, _) = self.table.touch(key, frame.clock);
-        self.begin(slot, key, side, segment, frame, records);
     }
 
     fn sweep(&mut self, clock: Timestamp, records: &mut Vec<Record>) {
@@ -380,37 +365,20 @@ fn is_opening(segment: &Segment<'_>) -> bool {
     segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK | Flags::RST)
 }
 
-/// Takes a SYN or SYN-ACK into account. A SYN-ACK that does not acknowledge the SYN is not its answer.
-fn greet(embryo: Option<Embryo>, side: Side, segment: &Segment<'_>, at: PacketRef) -> Embryo {
-    let is_answer = segment.flags.has(Flags::ACK);
-    let client = if is_answer { side.other() } else { side };
-    let first = segment.seq.advance(1);
-    let mut embryo = match embryo {
-        Some(known) if is_answer || known.first[side.index()] == Some(first) => known,
-        _ => Embryo { first: [None; 2], client, start: at, packets: 0 },
-    };
-    embryo.packets += 1;
-    let expected = embryo.first[side.other().index()];
-    if !is_answer || expected.is_none() || expected == segment.ack {
-        embryo.first[side.index()] = Some(first);
-    }
-    embryo
-}
-
 impl Live {
     fn new(
         key: &FlowKey,
         side: Side,
         segment: &Segment<'_>,
         frame: &Frame<'_>,
-        embryo: Option<Embryo>,
+        chosen: Option<Candidate>,
         ports: &Ports,
     ) -> Self {
         let mut connection = Connection::default();
         let mut server_captured = false;
-        let client = embryo.map_or_else(|| guess_client(key, side, ports), |embryo| embryo.client);
+        let client = chosen.map_or_else(|| guess_client(key, side, ports), |chosen| chosen.client);
         for known in [Side::A, Side::B] {
-            if let Some(first) = embryo.and_then(|embryo| embryo.first[known.index()]) {
+            if let Some(first) = chosen.and_then(|chosen| chosen.first[known.index()]) {
                 connection.place(known, first);
                 connection.mark_captured(known);
                 server_captured |= known != client;
@@ -419,19 +387,19 @@ impl Live {
         let talk = Talk {
             key: *key,
             client,
-            is_sure_of_ends: embryo.is_some(),
-            is_midstream: embryo.is_none(),
-            has_gap: false,
+            is_sure_of_ends: chosen.is_some(),
+            is_midstream: chosen.is_none(),
+            has_gap: [false; 2],
             has_fin: false,
             vlan: segment.vlan,
-            start: embryo.map_or(frame.at, |embryo| embryo.start),
+            start: chosen.map_or(frame.at, |chosen| chosen.start),
             last: frame.at,
-            packets: embryo.map_or(0, |embryo| u64::from(embryo.packets)),
+            packets: 0,
             octets: [0; 2],
             server_captured,
             app: App::Probing(Box::default()),
         };
-        Self { connection, talk }
+        Self { connection, talk, rival: Handshake::default() }
     }
 
     fn push(
@@ -466,15 +434,22 @@ impl Live {
         }
     }
 
-    /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells where the server begins.
-    fn syn(&mut self, side: Side, segment: &Segment<'_>, shared: &mut Shared) {
+    /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells that the server is captured.
+    fn syn(&mut self, side: Side, segment: &Segment<'_>, at: PacketRef, shared: &mut Shared) {
         self.talk.packets += 1;
-        if !self.connection.is_captured(side) && segment.flags.has(Flags::ACK) {
+        if self.connection.begins_at(side) == Some(segment.seq.advance(1)) {
             self.connection.mark_captured(side);
             self.talk.server_captured |= side != self.talk.client;
         } else {
+            self.rival.greet(side, segment, at);
             shared.counters.stream.syn_ignored += 1;
         }
+    }
+
+    /// Whether a segment with data goes on from a handshake that came after this connection's own.
+    fn is_succeeded(&self, side: Side, segment: &Segment<'_>, clock: Timestamp) -> bool {
+        let is_over = self.connection.is_over(clock);
+        self.rival.packets > 0 && !segment.payload.is_empty() && self.rival.continued_by(side, segment, is_over)
     }
 
     fn conclude(mut self: Box<Self>, end: End, shared: &mut Shared, records: &mut Vec<Record>) {
@@ -591,7 +566,7 @@ impl Receiver for Feed<'_> {
             }
             App::Done(_) | App::NotMail => return,
         }
-        self.talk.has_gap = true;
+        self.talk.has_gap[direction.index()] = true;
     }
 }
 

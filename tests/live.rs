@@ -22,6 +22,11 @@ const BED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed/bed.sh");
 const EXPECTED: &str = include_str!("bed/expected.tsv");
 const USERS: &str = include_str!("bed/users.tsv");
 
+/// The scripted logins of the protocols that are followed; ManageSieve is not among them yet.
+fn scripted() -> impl Iterator<Item = &'static str> {
+    EXPECTED.lines().skip(1).filter(|row| row.split('\t').nth(2) != Some("4190"))
+}
+
 /// How long a program may take to begin listening, or to end once told to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -246,7 +251,7 @@ fn sorted(rows: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 fn logins_of_the_script() -> Vec<String> {
-    sorted(EXPECTED.lines().skip(1).map(str::to_owned))
+    sorted(scripted().map(str::to_owned))
 }
 
 fn every_exposed_user_has_a_finding(records: &Records) {
@@ -256,8 +261,7 @@ fn every_exposed_user_has_a_finding(records: &Records) {
         .filter(|finding| at(finding, "/event/action") == "cleartext-password")
         .map(|finding| at(finding, "/user/name"))
         .collect();
-    let scripted: BTreeSet<String> =
-        EXPECTED.lines().skip(1).filter_map(|row| row.split('\t').nth(4).map(str::to_owned)).collect();
+    let scripted: BTreeSet<String> = scripted().filter_map(|row| row.split('\t').nth(4).map(str::to_owned)).collect();
     // Equal, not only contained: `decoy` never logged in and `dave` never did so in clear.
     assert_eq!(exposed, scripted);
 }

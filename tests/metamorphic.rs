@@ -1,1 +1,185 @@
+//! What must not matter does not: every mail case of the corpus cut anew, out of order, repeated, over IPv6, with VLAN
+//! tags gives the same logins and findings. With one packet lost, the exposure stays unless the secret was in that
+//! packet, and nothing is said to be absent that was not absent before.
+//!
+//! The corpus is the folder that `BAREWIRE_CORPUS` names; without it these tests skip, loudly.
 
+#![allow(clippy::print_stderr, reason = "a skipped test must be loud")]
+
+use barewire::capture::FileSet;
+use barewire::finding::Record;
+use barewire::testing::{Link, Packet, Random, run, shake};
+use barewire::wire::decode;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("BAREWIRE_CORPUS").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(std::env::var_os("BAREWIRE_REQUIRE_ALL").is_none(), "BAREWIRE_CORPUS must name the corpus here");
+        eprintln!("SKIPPED metamorphic: BAREWIRE_CORPUS does not name the folder");
+    }
+    folder
+}
+
+/// One capture of the corpus.
+struct Case {
+    name: String,
+    packets: Vec<Packet>,
+}
+
+/// The cases of the three protocols: `p`, `i` and `s`.
+fn cases() -> Option<Vec<Case>> {
+    let folder = corpus()?.join("cases");
+    let table = std::fs::read_to_string(folder.join("expected.tsv")).expect("expected.tsv");
+    let names = table.lines().skip(1).filter_map(|row| row.split('\t').next());
+    let mail = names.filter(|name| name.starts_with(['p', 'i', 's']));
+    let read = |name: &str| Case { name: name.to_owned(), packets: packets(&folder.join(name)) };
+    let cases: Vec<Case> = mail.map(read).collect();
+    assert!(cases.len() >= 30, "only {} cases", cases.len());
+    Some(cases)
+}
+
+fn packets(capture: &Path) -> Vec<Packet> {
+    let mut files = FileSet::open(&[capture.to_path_buf()]);
+    let mut packets = Vec::new();
+    while let Some(frame) = files.next_frame() {
+        if let Ok(segment) = decode(&frame) {
+            packets.push(Packet::from_segment(&segment, frame.at.time));
+        }
+    }
+    packets
+}
+
+/// Logins in their order, as mechanism, user, outcome and fingerprint, and the names of all findings.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    logins: Vec<String>,
+    findings: BTreeSet<&'static str>,
+    /// Users and fingerprints of passwords that were seen.
+    exposed: BTreeSet<String>,
+}
+
+fn said(packets: &[Packet], link: Link) -> Said {
+    let (records, _) = run(packets, link);
+    let mut logins = Vec::new();
+    let mut said = Said { logins: Vec::new(), findings: BTreeSet::new(), exposed: BTreeSet::new() };
+    for record in records {
+        match record {
+            Record::Login(login) => {
+                let user = login.user.as_ref().map_or("?", |user| user.as_str());
+                let print = login.fingerprint.map_or_else(|| "-".to_owned(), |print| print.to_string());
+                let whole = format!("{} {user} {} {print}", login.mechanism.as_str(), login.outcome.name());
+                logins.push((login.flow.start, login.ordinal, whole));
+                said.exposed.insert(format!("{user} {print}"));
+            }
+            Record::Finding(finding) => drop(said.findings.insert(finding.id.name())),
+            Record::Session(_) => {}
+        }
+    }
+    logins.sort();
+    said.logins = logins.into_iter().map(|(.., login)| login).collect();
+    said
+}
+
+/// The same connection between IPv6 addresses that are as public or private as the IPv4 ones were.
+fn over_v6(packets: &[Packet]) -> Vec<Packet> {
+    let address = |v4: u128| 0xfd00_u128 << 112 | v4 & 0xffff_ffff;
+    let mut moved = packets.to_vec();
+    for packet in &mut moved {
+        packet.source.address = address(packet.source.address);
+        packet.destination.address = address(packet.destination.address);
+    }
+    moved
+}
+
+/// The same connection with other initial sequence numbers, close before the wrap.
+fn wrapped(packets: &[Packet]) -> Vec<Packet> {
+    let shift = u32::MAX - 9;
+    let Some(first) = packets.first() else { return Vec::new() };
+    let (from, isn) = (first.source, first.seq);
+    let mut moved = packets.to_vec();
+    for packet in &mut moved {
+        if packet.source == from {
+            packet.seq = packet.seq.wrapping_sub(isn).wrapping_add(shift);
+        } else {
+            packet.ack = packet.ack.wrapping_sub(isn).wrapping_add(shift);
+        }
+    }
+    moved
+}
+
+#[test]
+fn order_cut_copies_addresses_and_tags_do_not_matter() {
+    let Some(cases) = cases() else { return };
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let before = said(&case.packets, Link::Ethernet);
+        let mut check = |how: &str, after: Said| {
+            if after != before {
+                wrong.push(format!("{} {how}:\n  {after:?}\n  before {before:?}", case.name));
+            }
+        };
+        check("with a tag", said(&case.packets, Link::Vlan(7)));
+        check("with two tags", said(&case.packets, Link::QinQ(7, 9)));
+        check("cooked", said(&case.packets, Link::Sll2));
+        check("over IPv6", said(&over_v6(&case.packets), Link::Raw));
+        check("with wrapping numbers", said(&wrapped(&case.packets), Link::Null));
+        for seed in 0..10 {
+            let mut random = Random::new(seed);
+            let cut = shake::resegment(&case.packets, 1 + random.below(40), &mut random);
+            check(&format!("cut anew, seed {seed}"), said(&cut, Link::Ethernet));
+            let moved = keeping_the_handshake(&cut, 5, &mut random);
+            check(&format!("cut anew and out of order, seed {seed}"), said(&moved, Link::Ethernet));
+            let repeated = shake::duplicate(&moved, 25, &mut random);
+            check(&format!("also repeated, seed {seed}"), said(&repeated, Link::Ethernet));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A handshake is two round trips: no span port mixes it up.
+fn keeping_the_handshake(packets: &[Packet], places: usize, random: &mut Random) -> Vec<Packet> {
+    let (handshake, rest) = packets.split_at(3.min(packets.len()));
+    [handshake.to_vec(), shake::reorder(rest, places, random)].concat()
+}
+
+/// A command that takes no argument: there is no secret in it.
+fn is_bare(line: &str) -> bool {
+    const VERBS: [&str; 9] = ["capa", "stls", "starttls", "stat", "quit", "data", "noop", "capability", "logout"];
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.len() <= 2 && words.last().is_some_and(|last| VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(last)))
+}
+
+const ABSENCES: [&str; 2] = ["starttls-not-offered", "starttls-offered-unused"];
+
+#[test]
+fn one_lost_packet_hides_no_secret_but_its_own_and_makes_nothing_up() {
+    let Some(cases) = cases() else { return };
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let before = said(&case.packets, Link::Ethernet);
+        for index in 0..case.packets.len() {
+            let lost = &case.packets[index];
+            if lost.payload.is_empty() {
+                continue;
+            }
+            let after = said(&shake::without(&case.packets, index), Link::Ethernet);
+            let text = String::from_utf8_lossy(&lost.payload).into_owned();
+            let is_of_client = lost.destination.port < lost.source.port;
+            let may_hide = is_of_client && !is_bare(&text);
+            if !may_hide && after.exposed != before.exposed {
+                wrong.push(format!("{} without {text:?}: {:?}, before {:?}", case.name, after.exposed, before.exposed));
+            }
+            if after.exposed.iter().any(|exposed| !before.exposed.contains(exposed) && !exposed.starts_with('?')) {
+                wrong.push(format!("{} without {text:?}: made up {:?}", case.name, after.exposed));
+            }
+            for absence in ABSENCES {
+                if after.findings.contains(absence) && !before.findings.contains(absence) {
+                    wrong.push(format!("{} without {text:?}: {absence}", case.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

@@ -11,7 +11,7 @@ mod replay;
 #[cfg(feature = "live")]
 mod watch;
 
-use crate::ops::console;
+use crate::ops::{console, process};
 use crate::run::Failure;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -57,6 +57,7 @@ enum Command {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::keep_to_itself();
     let cli = Cli::parse();
     let result = match (cli.generate, cli.command) {
         (Some(what), _) => generate::run(what),

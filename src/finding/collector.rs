@@ -3,6 +3,7 @@
 
 use super::catalogue::Key;
 use super::record::Finding;
+use crate::mail::Outcome;
 use crate::wire::PacketRef;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
@@ -15,7 +16,7 @@ const DISTINCT: usize = 10_000;
 /// A finding with all its occurrences.
 #[derive(Clone, Debug)]
 pub struct Collected {
-    /// Its first occurrence, with the gravest severity and highest confidence of all.
+    /// The occurrence that says most, with the gravest severity and highest confidence of all.
     pub finding: Finding,
     /// Stable identity: 16 characters of base32, from the finding's name and key fields only.
     pub uid: String,
@@ -146,17 +147,14 @@ impl Entry {
         let collected = &mut self.collected;
         collected.count += 1;
         collected.last = collected.last.max(finding.at);
-        let kept = &mut collected.finding;
-        let severity = kept.severity.max(finding.severity);
-        let confidence = kept.confidence.max(finding.confidence);
-        // Accepted sorts first: one success says more than any number of failures.
-        let outcome = kept.outcome.min(finding.outcome);
-        if finding.at < collected.first {
-            // Workers report in any order; the first occurrence is that of the first packet.
-            collected.first = finding.at;
-            *kept = finding;
+        let severity = collected.finding.severity.max(finding.severity);
+        let confidence = collected.finding.confidence.max(finding.confidence);
+        collected.first = collected.first.min(finding.at);
+        // Workers report in any order; which occurrence stands for all must not depend on it.
+        if rank(&finding) < rank(&collected.finding) {
+            collected.finding = finding;
         }
-        (kept.severity, kept.confidence, kept.outcome) = (severity, confidence, outcome);
+        (collected.finding.severity, collected.finding.confidence) = (severity, confidence);
     }
 
     fn count_distinct(&mut self, finding: &Finding, hasher: &RandomState) {
@@ -170,6 +168,19 @@ impl Entry {
         self.collected.clients = distinct.clients.len() as u64;
         self.collected.users = distinct.users.len() as u64;
     }
+}
+
+/// The occurrence that says most comes first: a success more than any number of failures, then the earliest.
+fn rank(finding: &Finding) -> (u8, PacketRef) {
+    let outcome = match finding.outcome {
+        Some(Outcome::Accepted) => 0,
+        Some(Outcome::RejectedAfterAuth) => 1,
+        Some(Outcome::Rejected) => 2,
+        Some(Outcome::RefusedByPolicy) => 3,
+        Some(Outcome::Cancelled) => 4,
+        Some(Outcome::Unknown(_)) | None => 5,
+    };
+    (outcome, finding.at)
 }
 
 /// The last part of a path: where a capture lies is not part of what it shows.

@@ -29,8 +29,8 @@ pub struct Ending {
     pub captured: [bool; 2],
     /// The first octets were not captured.
     pub is_midstream: bool,
-    /// Octets are missing.
-    pub has_gap: bool,
+    /// Octets are missing: of the client, of the server.
+    pub has_gap: [bool; 2],
     /// The FIN of either side was seen.
     pub has_fin: bool,
 }
@@ -321,9 +321,15 @@ impl Case {
         if self.is_implicit_tls || self.is_requested || self.client_hello {
             return;
         }
+        // What was lost may have been the request.
+        let [client_gap, _] = ending.has_gap;
         let ended = ending.has_fin || self.goodbye || ending.end == End::Closed || ending.end == End::Idle;
         let is_orderly = self.goodbye || ending.has_fin;
-        if self.ever_offered && (self.sensitive_after_offer || self.sensitive.is_none() && is_orderly) && ended {
+        if self.ever_offered
+            && !client_gap
+            && (self.sensitive_after_offer || self.sensitive.is_none() && is_orderly)
+            && ended
+        {
             let severity = if self.sensitive_after_offer { 3 } else { 1 };
             let at = self.sensitive.map_or(ending.at, |mark| mark.at);
             records.push(self.state_finding(FindingId::StarttlsOfferedUnused, severity, at, Offer::Offered));
@@ -337,7 +343,7 @@ impl Case {
     fn coverage(&self, ending: &Ending) -> Coverage {
         if ending.captured.contains(&false) || self.is_asymmetric {
             Coverage::Partial(Reason::Asymmetric)
-        } else if ending.has_gap {
+        } else if ending.has_gap.contains(&true) {
             Coverage::Partial(Reason::Gap)
         } else if ending.end == End::Evicted {
             Coverage::Partial(Reason::Evicted)

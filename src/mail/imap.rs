@@ -35,6 +35,8 @@ enum Command {
 struct Pending {
     tag: Box<[u8]>,
     command: Command,
+    /// Read when client octets had been lost and no tagged reply had come since: it may be a line of a message.
+    in_doubt: bool,
 }
 
 /// A command whose line ended in a literal: more of it follows.
@@ -99,6 +101,11 @@ pub(super) struct Imap {
     /// A server line went on into a literal; the rest of the response follows it.
     in_response: bool,
     said_bye: bool,
+    in_doubt: bool,
+    /// The same of the AUTHENTICATE under way, until a challenge or reply proves it one.
+    auth_in_doubt: bool,
+    /// Client octets were lost after a login: what succeeds later may owe to another one.
+    may_not_infer: bool,
 }
 
 /// Commands valid only in the authenticated states (RFC 3501 §6.3, §6.4).
@@ -117,6 +124,9 @@ impl Imap {
             starttls_waits: false,
             in_response: false,
             said_bye: false,
+            in_doubt: false,
+            auth_in_doubt: false,
+            may_not_infer: false,
         }
     }
 
@@ -192,7 +202,8 @@ impl Imap {
         {
             emit(*attempt, Outcome::Unknown(Reason::NoReply), cx);
         }
-        self.pending.push_back(Pending { tag, command });
+        self.may_not_infer &= !matches!(command, Command::Login(_) | Command::Auth);
+        self.pending.push_back(Pending { tag, command, in_doubt: self.in_doubt });
     }
 
     fn begin_auth(&mut self, tag: &[u8], arguments: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
@@ -208,12 +219,14 @@ impl Imap {
             exchange.initial(initial, line.last);
         }
         self.auth = Some((exchange, Turn::Server, line.last));
+        self.auth_in_doubt = self.in_doubt;
         self.queue(tag.into(), Command::Auth, cx);
     }
 
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
         let Some((exchange, _, mark)) = self.auth.take() else { return };
-        if let Some(attempt) = exchange.conclude(outcome, code, mark) {
+        let is_text = std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_));
+        if let Some(attempt) = exchange.conclude(outcome, code, mark).filter(|_| !is_text) {
             emit(attempt, outcome, cx);
         }
     }
@@ -235,6 +248,7 @@ impl Imap {
 
     fn continuation(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         if let Some((exchange, turn @ Turn::Server, _)) = &mut self.auth {
+            self.auth_in_doubt = false;
             exchange.challenge(text.trim_ascii());
             *turn = Turn::Client;
         } else if let Some(open) = self.open.as_mut().filter(|open| open.waits) {
@@ -301,6 +315,7 @@ impl Imap {
         if !is_ok && !status.eq_ignore_ascii_case(b"NO") && !status.eq_ignore_ascii_case(b"BAD") {
             return;
         }
+        self.in_doubt = false;
         // A refused literal ends its command: what follows is a new line.
         if self.open.as_ref().is_some_and(|open| open.waits && *open.tag == *tag) {
             self.open = None;
@@ -310,12 +325,14 @@ impl Imap {
         let Some(Pending { command, .. }) = self.pending.remove(at) else { return };
         match command {
             Command::Login(mut attempt) => {
+                self.close_earlier(at, cx);
                 let (outcome, code) = judge_reply(status, text);
                 attempt.code = code;
                 emit(*attempt, outcome, cx);
                 self.code_capabilities(text, CapabilitySource::TaggedOk, line, cx);
             }
             Command::Auth => {
+                self.close_earlier(at, cx);
                 let (outcome, code) = judge_reply(status, text);
                 self.end_auth(outcome, code, cx);
                 self.code_capabilities(text, CapabilitySource::TaggedOk, line, cx);
@@ -334,8 +351,22 @@ impl Imap {
         }
     }
 
+    /// A later login was answered: the replies to those before it were lost, and are no longer to be concluded.
+    fn close_earlier(&mut self, before: usize, cx: &mut Context<'_>) {
+        for at in (0..before).rev() {
+            if matches!(self.pending[at].command, Command::Login(_))
+                && let Some(Pending { command: Command::Login(attempt), in_doubt: false, .. }) = self.pending.remove(at)
+            {
+                emit(*attempt, Outcome::Unknown(Reason::Gap), cx);
+            }
+        }
+    }
+
     /// A command that needs a login succeeded: a login before it whose reply was lost was accepted.
     fn infer(&mut self, before: usize, cx: &mut Context<'_>) {
+        if self.may_not_infer {
+            return;
+        }
         let logins: Vec<usize> = (0..before.min(self.pending.len()))
             .filter(|&at| matches!(self.pending[at].command, Command::Login(_) | Command::Auth))
             .collect();
@@ -493,7 +524,11 @@ impl Machine for Imap {
 
     fn lost(&mut self, direction: Direction, _: &mut Context<'_>) {
         match direction {
-            Direction::ToServer => self.open = None,
+            Direction::ToServer => {
+                self.open = None;
+                self.in_doubt = true;
+                self.may_not_infer = true;
+            }
             Direction::ToClient => {
                 self.greeting_due = false;
                 self.in_response = false;
@@ -504,7 +539,9 @@ impl Machine for Imap {
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
         let why = if self.said_bye && why == Reason::NoReply { Reason::Temporary } else { why };
         for pending in std::mem::take(&mut self.pending) {
-            if let Command::Login(attempt) = pending.command {
+            if let Command::Login(attempt) = pending.command
+                && !pending.in_doubt
+            {
                 emit(*attempt, Outcome::Unknown(why), cx);
             }
         }

@@ -154,11 +154,13 @@ impl Pop3 {
         }
         match self.pending.pop() {
             Some(Command::Login(mut attempt)) => {
+                self.forget_unresolved(cx);
                 let (outcome, code) = judge_reply(is_ok, text);
                 attempt.code = code;
                 emit(*attempt, outcome, cx);
             }
             Some(Command::Auth) => {
+                self.forget_unresolved(cx);
                 let (outcome, code) = judge_reply(is_ok, text);
                 if let Some(attempt) = self.end_auth(outcome, code) {
                     emit(*attempt, outcome, cx);
@@ -238,7 +240,13 @@ impl Pop3 {
     }
 
     fn hold_unresolved(&mut self, attempt: Box<Attempt>, cx: &mut Context<'_>) {
-        if let Some(earlier) = self.unresolved.replace(attempt) {
+        self.forget_unresolved(cx);
+        self.unresolved = Some(attempt);
+    }
+
+    /// Another login was tried, or may have been: what follows tells nothing of the earlier one.
+    fn forget_unresolved(&mut self, cx: &mut Context<'_>) {
+        if let Some(earlier) = self.unresolved.take() {
             emit(*earlier, Outcome::Unknown(Reason::Gap), cx);
         }
     }
@@ -311,7 +319,8 @@ impl Machine for Pop3 {
         }
         // The client goes on and has seen all there is: what was pending had its replies, in the gap.
         if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
-            self.give_up_pending(cx);
+            // Within an exchange its command alone is open, and stays so.
+            if self.auth.is_some() { self.pending.settle() } else { self.give_up_pending(cx) }
         }
         match &mut self.auth {
             Some((exchange, turn, mark)) if !sasl::gives_up(line.octets, &[b"QUIT", b"STAT", b"CAPA"]) => {
@@ -331,7 +340,8 @@ impl Machine for Pop3 {
 
     fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let Unit::Line(line) = unit else { return };
-        if line.follows_loss && !is_status(line.octets) {
+        let answers_auth = self.auth.is_some() && line.octets.starts_with(b"+ ");
+        if line.follows_loss && !is_status(line.octets) && !answers_auth {
             return;
         }
         match self.capa {
@@ -360,7 +370,7 @@ impl Machine for Pop3 {
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         if direction == Direction::ToServer {
             self.user = None;
-            return;
+            return self.forget_unresolved(cx);
         }
         self.greeting_due = false;
         if self.capa.take().is_some() {

@@ -49,6 +49,12 @@ pub(super) struct Smtp {
     auth: Option<(Exchange, Mark)>,
     reply: Reply,
     in_body: bool,
+    /// Client octets were lost, and no reply since shows that it is not in the middle of a message.
+    in_doubt: bool,
+    /// The AUTH under way was read in doubt: only an answer to it proves it one.
+    auth_in_doubt: bool,
+    /// Client octets were lost since AUTH: an answer may be to another one.
+    another_auth_may_be_lost: bool,
 }
 
 /// A reply being read, line by line.
@@ -66,7 +72,16 @@ impl Smtp {
         if !start.is_midstream {
             pending.push(Command::Greeting, 0);
         }
-        Self { pending, turn: Turn::Commands, auth: None, reply: Reply::default(), in_body: false }
+        Self {
+            pending,
+            turn: Turn::Commands,
+            auth: None,
+            reply: Reply::default(),
+            in_body: false,
+            in_doubt: false,
+            auth_in_doubt: false,
+            another_auth_may_be_lost: false,
+        }
     }
 
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
@@ -111,6 +126,8 @@ impl Smtp {
             exchange.initial(initial, line.last);
         }
         self.auth = Some((exchange, line.last));
+        self.auth_in_doubt = self.in_doubt;
+        self.another_auth_may_be_lost = false;
         self.turn = Turn::AuthReply;
         Command::Auth
     }
@@ -136,6 +153,10 @@ impl Smtp {
             // Free text inside a reply; outside, a loss. Either way the next numbered line is in step.
             return;
         };
+        // A reply that no greeting has: the greeting came before the capture did.
+        if self.pending.front(line) == Some(&Command::Greeting) && !matches!(code, 220 | 421 | 521 | 554) {
+            self.pending.pop();
+        }
         let is_ehlo = matches!(self.pending.front(line), Some(Command::Ehlo));
         if is_ehlo && self.reply.lines > 0 && code == 250 {
             self.capability(text);
@@ -145,7 +166,18 @@ impl Smtp {
             return;
         }
         let reply = std::mem::take(&mut self.reply);
-        let Some(command) = self.match_reply(code, line) else { return };
+        self.in_doubt = false;
+        let was_unsure = self.pending.is_unsure();
+        let Some(command) = self.match_reply(code, line) else {
+            // 354 answers DATA only: its command was lost, and a message follows all the same.
+            if code == 354 && !self.in_body {
+                self.begin_body(cx);
+            }
+            return;
+        };
+        if command == Command::Auth && was_unsure && self.another_auth_may_be_lost {
+            return self.end_auth(Outcome::Unknown(Reason::Gap), None, cx);
+        }
         self.replied(command, code, text, &reply, line, cx);
     }
 
@@ -237,6 +269,7 @@ impl Smtp {
 
     fn auth_replied(&mut self, code: u16, text: &[u8], cx: &mut Context<'_>) {
         if code == 334 {
+            self.auth_in_doubt = false;
             if let Some((exchange, _)) = &mut self.auth {
                 exchange.challenge(text);
                 self.turn = Turn::AuthResponse;
@@ -261,7 +294,8 @@ impl Smtp {
             self.turn = Turn::Commands;
         }
         let Some((exchange, mark)) = self.auth.take() else { return };
-        if let Some(attempt) = exchange.conclude(outcome, code, mark) {
+        let is_text = std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_));
+        if let Some(attempt) = exchange.conclude(outcome, code, mark).filter(|_| !is_text) {
             cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
         }
     }
@@ -348,7 +382,8 @@ impl Machine for Smtp {
         match turn {
             Turn::DataReply => {
                 self.pending.pop_through(|command| *command == Command::Data);
-                if !next.is_empty() && !begins_with_command(next) {
+                self.in_doubt = begins_with_command(next);
+                if !next.is_empty() && !self.in_doubt {
                     self.begin_body(cx);
                 }
             }
@@ -369,6 +404,9 @@ impl Machine for Smtp {
         if direction == Direction::ToClient {
             self.reply.is_partial = true;
             self.pending.lose();
+        } else {
+            self.in_doubt = true;
+            self.another_auth_may_be_lost = true;
         }
     }
 

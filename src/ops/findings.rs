@@ -15,8 +15,8 @@ const USERS: usize = 3;
 const USER_CHARS: usize = 24;
 /// Characters of a server: an IPv6 address with its port.
 const SERVER_CHARS: usize = 47;
-/// Where findings stand, right of their severity.
-const INDENT: usize = 10;
+/// Where titles stand, right of `critical`.
+const INDENT: usize = 12;
 
 /// Writes the findings, the most severe and frequent where there are too many.
 pub(super) fn list(findings: &[FindingLine], page: &mut Page) {
@@ -38,11 +38,8 @@ pub(super) fn list(findings: &[FindingLine], page: &mut Page) {
         before = Some(line);
     }
     if sorted.len() > shown.len() {
-        page.line(&format!(
-            "{:INDENT$}  and {} more; see the records",
-            "",
-            grouped((sorted.len() - shown.len()) as u64)
-        ));
+        let more = grouped((sorted.len() - shown.len()) as u64);
+        page.line(&format!("{:INDENT$}  and {more} more; see the records", ""));
     }
     page.text.push('\n');
     page.line("  How to mend one: barewire explain NAME, the name in brackets.");

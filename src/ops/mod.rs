@@ -4,6 +4,7 @@
 pub mod console;
 mod findings;
 mod page;
+pub mod process;
 mod progress;
 mod summary;
 mod words;

@@ -58,6 +58,7 @@ impl Page {
         }
     }
 
+    /// The text in a colour by its ANSI code, on a page that has colours.
     pub(super) fn painted(&self, text: &str, code: &str) -> String {
         if self.colour && !text.trim().is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

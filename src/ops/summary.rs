@@ -7,6 +7,9 @@ use super::words::{clock, counted, grouped, octets};
 use crate::finding::{SEVERITIES, severity_name};
 use std::collections::BTreeSet;
 
+/// Problems told one by one.
+const PROBLEMS: usize = 20;
+
 /// Sessions of one protocol by how they were protected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionLine {
@@ -100,10 +103,11 @@ impl Summary {
         }
         if !self.findings.is_empty() {
             page.strong(&self.verdict_on_findings());
-        } else if sessions == 0 {
-            page.strong("No mail session was seen, so nothing was judged.");
-        } else {
+        } else if sessions > 0 {
             page.strong(&format!("Nothing was found in {}.", counted(sessions, "mail session")));
+        }
+        if sessions == 0 {
+            page.strong("No mail session was seen, so nothing was judged.");
         }
         if self.dropped > 0 || self.gaps > 0 || self.evicted > 0 {
             page.line("Part of the traffic was not captured or not followed: more may have passed unseen.");
@@ -124,17 +128,21 @@ impl Summary {
         Some(format!("{} crossed the wire in clear, {of_them}.", counted(total, "login")))
     }
 
+    /// An address with its port is a service; what many clients met with there counts once.
     fn verdict_on_findings(&self) -> String {
-        let servers: BTreeSet<&str> =
+        let services: BTreeSet<&str> =
             self.findings.iter().map(|line| &*line.server).filter(|at| !at.is_empty()).collect();
-        let place =
-            if servers.is_empty() { String::new() } else { format!(" on {}", counted(servers.len() as u64, "server")) };
+        let place = match services.len() {
+            0 => "There are findings about the capture".to_owned(),
+            1 => "1 mail service has findings".to_owned(),
+            many => format!("{} mail services have findings", grouped(many as u64)),
+        };
         let by_severity = SEVERITIES.iter().rev().filter_map(|&name| {
             let count = self.findings.iter().filter(|line| severity_name(line.severity) == name).count();
             (count > 0).then(|| format!("{} {name}", grouped(count as u64)))
         });
         let by_severity: Vec<String> = by_severity.collect();
-        format!("{}{place}: {}.", counted(self.findings.len() as u64, "finding"), by_severity.join(", "))
+        format!("{place}: {}.", by_severity.join(", "))
     }
 
     fn list_sessions(&self, page: &mut Page) {
@@ -174,20 +182,21 @@ impl Summary {
 
     fn list_capture(&self, page: &mut Page) {
         let rate = if self.seconds > 0.0 { (self.packets as f64 / self.seconds) as u64 } else { 0 };
-        let took = if self.seconds < 60.0 { format!("{:.1} s", self.seconds) } else { clock(self.seconds as u64) };
+        let took = match self.seconds {
+            ..1.0 => format!("{:.0} ms", self.seconds * 1000.0),
+            ..60.0 => format!("{:.1} s", self.seconds),
+            longer => clock(longer as u64),
+        };
         let skipped: u64 = self.skipped.iter().map(|(_, count)| count).sum();
         let reasons = self.skipped.iter().filter(|(_, count)| *count > 0);
         let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
+        let missing = if self.gaps > 0 { counted(self.gap_octets, "octet") + " missing" } else { String::new() };
         let mut facts = vec![
             ("packets", self.packets, format!("in {took}, {} a second", grouped(rate))),
             ("octets", self.octets, octets(self.octets)),
             ("skipped", skipped, reasons.join(", ")),
             ("dropped", self.dropped, String::new()),
-            (
-                "gaps",
-                self.gaps,
-                if self.gaps > 0 { format!("{} missing", counted(self.gap_octets, "octet")) } else { String::new() },
-            ),
+            ("gaps", self.gaps, missing),
         ];
         if self.evicted > 0 {
             facts.push(("given up", self.evicted, "connections, for want of memory".to_owned()));
@@ -203,7 +212,11 @@ impl Summary {
     fn list_problems(&self, page: &mut Page) {
         if !self.problems.is_empty() {
             page.heading("Problems");
-            self.problems.iter().for_each(|problem| page.noted("  -", problem));
+            self.problems.iter().take(PROBLEMS).for_each(|problem| page.noted("  -", problem));
+            let more = self.problems.len().saturating_sub(PROBLEMS);
+            if more > 0 {
+                page.line(&format!("  and {} more", grouped(more as u64)));
+            }
         }
         if let Some((status, why)) = self.status.as_ref().filter(|(status, _)| *status != 0) {
             page.text.push('\n');
@@ -270,8 +283,9 @@ mod tests {
     #[test]
     fn the_page_reads_from_the_verdict_down() {
         let page = sample().render(false);
-        println!("{page}");
-        assert!(page.starts_with("1,055 logins crossed the wire in clear, 1,040 of them accepted.\n5 findings on 2 servers: 3 high, 1 medium, 1 info.\n"));
+        let verdict = "1,055 logins crossed the wire in clear, 1,040 of them accepted.\n\
+                       2 mail services have findings: 3 high, 1 medium, 1 info.\n";
+        assert!(page.starts_with(verdict), "{page}");
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in\n{page}"));
         let order = [
             "\n  high",
@@ -301,12 +315,10 @@ mod tests {
     #[test]
     fn a_run_without_mail_or_findings_says_so() {
         let page = Summary::default().render(false);
-        println!("{page}");
         assert!(page.starts_with("No mail session was seen, so nothing was judged.\n"));
         assert!(!page.contains("Exit status"));
         let sessions = vec![SessionLine { protocol: "IMAP", implicit_tls: 1, ..SessionLine::default() }];
         let quiet = Summary { sessions, packets: 40, octets: 9_000, seconds: 0.2, ..Summary::default() };
-        println!("{}", quiet.render(false));
         assert!(quiet.render(false).starts_with("Nothing was found in 1 mail session.\n"));
         let lossy = Summary { dropped: 1, ..quiet };
         assert!(lossy.render(false).contains("more may have passed unseen"));
@@ -330,6 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_about_the_capture_hides_no_missing_mail() {
+        let findings = vec![finding(1, "coverage-gap", "Something is missing", "", &[], 2)];
+        let problems = (0..25).map(|at| format!("{at}.pcap cannot be read")).collect();
+        let page = Summary { findings, problems, ..Summary::default() }.render(false);
+        assert!(
+            page.starts_with(
+                "There are findings about the capture: 1 info.\nNo mail session was seen, so nothing was judged.\n"
+            ),
+            "{page}"
+        );
+        assert!(page.contains("  - 19.pcap cannot be read\n  and 5 more\n"), "{page}");
+    }
+
+    #[test]
     fn hostile_and_huge_values_stay_within_the_page() {
         let name = "\u{1b}[31m".repeat(80);
         let worst = FindingLine {
@@ -347,7 +373,6 @@ mod tests {
         summary.problems.push(name.repeat(4));
         summary.status = Some((3, name));
         let page = summary.render(false);
-        println!("{page}");
         assert!(page.bytes().all(|octet| matches!(octet, b' '..=b'~' | b'\n')), "{page}");
         assert!(page.lines().all(|line| line.len() <= COLUMNS && line.trim_end() == line), "{page}");
     }

@@ -1,8 +1,8 @@
 //! The shape of a line: field by field as it is written, in the order it is written. How the fields come about is
 //! told in `convert`.
 //!
-//! A field that is `None` is left out, there are no nulls. Lists are of plain strings only: Wazuh cannot decode arrays of
-//! objects and Elasticsearch flattens them. What each field means stands in the schema, not here.
+//! A field that is `None` is left out, there are no nulls. Lists are of plain strings only: Wazuh cannot decode arrays
+//! of objects and Elasticsearch flattens them. What each field means stands in the schema, not here.
 
 use serde::Serialize;
 use std::borrow::Cow;

@@ -437,14 +437,3 @@ fn no_line_holds_the_secret_or_a_code_that_is_none() {
         assert!(!line.contains("Kestrel") && line.contains(r#""mechanism":"OTHER""#), "{line}");
     }
 }
-
-#[test]
-fn samples_for_reading() {
-    for id in [FindingId::CleartextPassword, FindingId::CoverageGap, FindingId::ServerAcceptsCleartextAuth] {
-        println!("{}", line(&Event::Finding(&collected(id)), &inputs()[0]));
-    }
-    println!("{}", line(&Event::Login(&login()), &inputs()[0]));
-    println!("{}", line(&Event::Session(&session()), &inputs()[2]));
-    let messages: BTreeSet<String> = lines().iter().map(|line| json(line)["message"].to_string()).collect();
-    messages.iter().for_each(|message| println!("{message}"));
-}

@@ -2,7 +2,7 @@
 
 use super::Kinds;
 use super::sink::Sink;
-use crate::finding::{Collected, Collector, Coverage, FindingId, Login, Record, Session};
+use crate::finding::{Collected, Collector, Coverage, FindingId, Key, Login, Record, Session};
 use crate::mail::{PROTOCOLS, Protocol, Reason};
 use crate::ops::{FindingLine, SessionLine};
 use crate::output::Event;
@@ -74,7 +74,8 @@ impl Tally {
             line.client_addresses.insert(flow.client.address);
         }
         line.clients = collected.clients.max(line.clients).max(line.client_addresses.len() as u64);
-        if let Some(user) = finding.user.as_ref().filter(|_| line.users.len() < USERS)
+        let is_about_user = finding.id.entry().key == Key::ServerClientUserMechanism;
+        if let Some(user) = finding.user.as_ref().filter(|_| is_about_user && line.users.len() < USERS)
             && !line.users.iter().any(|known| known == user.as_str())
         {
             line.users.push(user.as_str().to_owned());

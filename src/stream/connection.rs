@@ -8,7 +8,7 @@ use super::reorder::{Pool, Reorder};
 use super::{Mark, Side};
 use crate::limits::{
     LINGER_NS, PRESUMED_LOST_NS, PRESUMED_LOST_OCTETS, PRESUMED_LOST_SEGMENTS, PROVED_LOST_NS, PROVED_LOST_SEGMENTS,
-    RESYNC_SEGMENTS, WILD_OFFSET,
+    REORDER_OCTETS, RESYNC_SEGMENTS, WILD_OFFSET,
 };
 use crate::wire::{Flags, PacketRef, Segment, SeqNumber, Timestamp};
 
@@ -78,12 +78,26 @@ struct Half {
     reorder: Option<Box<Reorder>>,
     /// Where a run of segments beyond the window stands: its next offset and its length in segments.
     ahead: Option<(u64, u32)>,
+    /// The other side acknowledged all up to `next` and no more while octets were waiting above: it does not have
+    /// what is missing either, so that will be sent again, or what waits is forged.
+    denied: bool,
 }
 
-/// Since when nothing of the waiting octets could be handed over.
+/// Since when the same octets are missing: those of `side` from `next` on. That the other side goes on does not help.
 #[derive(Clone, Copy)]
 struct Stuck {
+    side: Side,
+    next: u64,
     segments: u32,
+    since: Timestamp,
+}
+
+/// A RST that the ends may have obeyed.
+#[derive(Clone, Copy)]
+struct Reset {
+    by: Side,
+    /// Where its sender stood: more than this and a FIN was never sent if the RST was meant.
+    end: u64,
     since: Timestamp,
 }
 
@@ -93,7 +107,7 @@ pub struct Connection {
     halves: [Half; 2],
     stuck: Option<Stuck>,
     /// Set by an exact RST; cleared when the stream goes on.
-    reset: Option<Timestamp>,
+    reset: Option<Reset>,
 }
 
 /// What stands in the way of waiting octets.
@@ -109,6 +123,13 @@ impl Connection {
     pub fn place(&mut self, side: Side, first: SeqNumber) {
         let half = &mut self.halves[side.index()];
         (half.seq, half.placed) = (first, true);
+    }
+
+    /// Where a side begins, once that is known.
+    #[must_use]
+    pub fn begins_at(&self, side: Side) -> Option<SeqNumber> {
+        let half = &self.halves[side.index()];
+        half.placed.then(|| SeqNumber(half.seq.0.wrapping_sub(half.next as u32)))
     }
 
     /// Notes that packets of `side` are in the capture at all.
@@ -143,7 +164,7 @@ impl Connection {
     /// Whether the flow ended, so that a SYN on the same ports begins another one.
     #[must_use]
     pub fn is_over(&self, clock: Timestamp) -> bool {
-        self.is_finished() || self.reset.is_some_and(|since| clock.since(since) > LINGER_NS)
+        self.is_finished() || self.reset.is_some_and(|reset| clock.since(reset.since) > LINGER_NS)
     }
 
     /// Whether a RST that the ends may have obeyed was the last word.
@@ -166,22 +187,47 @@ impl Connection {
         if segment.flags.has(Flags::RST) {
             return self.reset_by(side, segment, clock, env);
         }
-        let Some(seen) = self.acknowledge(side, segment, env) else { return };
-        let Some(offset) = self.locate(side, segment, env) else { return };
-        self.release_overdue(clock, env, receiver);
-        if segment.flags.has(Flags::FIN) {
-            let half = &mut self.halves[side.index()];
-            half.fin.get_or_insert(offset + u64::from(segment.payload_len));
+        self.take(side, segment, at, clock, env, receiver);
+        if let Some(reset) = self.reset {
+            // The hosts ignored it: its sender goes on, or the other end has seen that it went on.
+            let half = &self.halves[reset.by.index()];
+            if half.next > reset.end || half.acked > reset.end + 1 {
+                self.reset = None;
+            }
         }
-        if segment.payload.is_empty() && segment.payload_len == 0 {
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        side: Side,
+        segment: &Segment<'_>,
+        at: PacketRef,
+        clock: Timestamp,
+        env: &mut Env<'_>,
+        receiver: &mut impl Receiver,
+    ) {
+        let Some((place, seen)) = self.locate(side, segment) else {
+            env.counts.wild += 1;
             return;
-        }
+        };
+        let half = &self.halves[side.index()];
+        let Some((offset, payload)) = half.trim(place, segment) else {
+            env.counts.repeated += 1;
+            return;
+        };
+        // What fills a hole shows that the sender does not think it filled.
+        let filled = half.is_next(offset, payload).then_some(side);
+        self.release_overdue(filled, clock, env, receiver);
         let mark = Mark { at, seen };
-        if self.is_in_turn(side, offset, seen) {
-            self.reset = None;
-            self.deliver(side, offset, segment.payload, mark, receiver);
+        if payload.is_empty() {
+            if !segment.flags.has(Flags::FIN) {
+                return;
+            }
+        } else if self.is_in_turn(side, offset, seen) {
+            self.deliver(side, offset, payload, mark, receiver);
         } else {
-            self.keep(side, offset, segment.payload, mark, env, receiver);
+            self.keep(side, offset, payload, mark, env, receiver);
         }
         if self.halves.iter().any(|half| half.reorder.is_some()) {
             self.drain(env, receiver);
@@ -197,8 +243,13 @@ impl Connection {
         }
         for side in [Side::A, Side::B] {
             let half = &self.halves[side.index()];
-            // Without a FIN in the capture the last acknowledged number may be the FIN's own.
-            let end = half.fin.map_or(half.acked.saturating_sub(1), |fin| half.acked.min(fin));
+            let end = match half.fin {
+                Some(fin) if fin - half.next <= REORDER_OCTETS as u64 => fin,
+                // So far off that only an acknowledgement makes it believable.
+                Some(fin) => half.acked.min(fin),
+                // The last acknowledged number may be the FIN's own, which was not captured.
+                None => half.acked.saturating_sub(1),
+            };
             if half.captured && end > half.next {
                 self.declare_gap(side, end, at, env, receiver);
             }
@@ -215,47 +266,28 @@ impl Connection {
         }
     }
 
-    /// Reads the acknowledgement. `None`: it is too far off to belong to this connection.
-    fn acknowledge(&mut self, side: Side, segment: &Segment<'_>, env: &mut Env<'_>) -> Option<Option<u64>> {
-        let Some(ack) = segment.ack else { return Some(None) };
+    /// The offset of the segment in its stream (negative before the start of one that was picked up) and of its
+    /// acknowledgement in the other. `None`: one of them is too far off to belong to this connection.
+    fn locate(&mut self, side: Side, segment: &Segment<'_>) -> Option<(i64, Option<u64>)> {
+        let place = self.halves[side.index()].offset_of(segment.seq)?;
         let peer = &mut self.halves[side.other().index()];
-        if !peer.placed {
-            (peer.seq, peer.placed) = (ack, true);
-        }
-        let ahead = i64::from(ack.offset_from(peer.seq));
-        if ahead.abs() > WILD_OFFSET {
-            env.counts.wild += 1;
-            return None;
-        }
-        let acked = peer.next.saturating_add_signed(ahead);
-        peer.acked = peer.acked.max(acked);
-        Some(Some(acked))
-    }
-
-    /// The stream offset of the segment. A segment before the start of a picked-up stream has none.
-    fn locate(&mut self, side: Side, segment: &Segment<'_>, env: &mut Env<'_>) -> Option<u64> {
+        let seen = match segment.ack {
+            None => None,
+            Some(ack) => {
+                let acked = u64::try_from(peer.offset_of(ack)?).unwrap_or(0);
+                peer.note_ack(ack, acked);
+                Some(acked)
+            }
+        };
         let half = &mut self.halves[side.index()];
         half.captured = true;
         if !half.placed {
             (half.seq, half.placed) = (segment.seq, true);
         }
-        let delta = i64::from(segment.seq.offset_from(half.seq));
-        if delta.abs() > WILD_OFFSET {
-            env.counts.wild += 1;
-            return None;
+        if segment.flags.has(Flags::FIN) {
+            half.note_fin(place + i64::from(segment.payload_len));
         }
-        let len = i64::from(segment.payload_len);
-        let end = half.next.checked_add_signed(delta + len);
-        if len > 0 && delta + len <= 0 {
-            // A keep-alive's one octet (RFC 9293 §3.8.4) lands here too and is no anomaly.
-            env.counts.repeated += 1;
-            return None;
-        }
-        match half.next.checked_add_signed(delta) {
-            Some(offset) => Some(offset),
-            // The first segment captured began later than this one, which overlaps it.
-            None => end.map(|_| 0).filter(|_| len > 0),
-        }
+        Some((place, seen))
     }
 
     fn is_in_turn(&self, side: Side, offset: u64, seen: Option<u64>) -> bool {
@@ -276,7 +308,6 @@ impl Connection {
         let Some(fresh) = octets.get(known..).filter(|fresh| !fresh.is_empty()) else { return };
         let at = half.next;
         half.advance(fresh.len() as u64);
-        self.stuck = None;
         receiver.data(side, at, fresh, mark);
     }
 
@@ -389,8 +420,6 @@ impl Connection {
         let taken = reorder.front() - from;
         half.advance(taken);
         half.reorder = Some(reorder);
-        self.stuck = None;
-        self.reset = None;
     }
 
     /// What the earliest captured of the waiting octets wait for.
@@ -439,44 +468,57 @@ impl Connection {
             reorder.skip_hole();
         }
         half.advance(len);
-        self.stuck = None;
         receiver.gap(side, from, len, at);
     }
 
     fn note_stuck(&mut self, clock: Timestamp) {
-        if self.halves.iter().all(|half| half.reorder.is_none()) {
-            self.stuck = None;
-        } else if let Some(stuck) = &mut self.stuck {
-            stuck.segments += 1;
-        } else {
-            self.stuck = Some(Stuck { segments: 1, since: clock });
-        }
+        let missing = self.obstacle().map(|obstacle| match obstacle {
+            Obstacle::Hole(side, _) | Obstacle::Cycle(side) => (side, self.halves[side.index()].next),
+        });
+        self.stuck = match (missing, self.stuck) {
+            (None, _) => None,
+            (Some(missing), Some(stuck)) if missing == (stuck.side, stuck.next) => {
+                Some(Stuck { segments: stuck.segments + 1, ..stuck })
+            }
+            (Some((side, next)), _) => Some(Stuck { side, next, segments: 1, since: clock }),
+        };
     }
 
-    /// Gives up waiting when a bound is reached; called before new octets are looked at, so that the result does
-    /// not depend on when anybody else looked.
-    pub fn release_overdue(&mut self, clock: Timestamp, env: &mut Env<'_>, receiver: &mut impl Receiver) {
+    /// Gives up waiting when a bound is reached; called before new octets are looked at, except that a hole is not
+    /// given up for the very octets that begin to fill it: those of the side `filled`.
+    fn release_overdue(
+        &mut self,
+        filled: Option<Side>,
+        clock: Timestamp,
+        env: &mut Env<'_>,
+        receiver: &mut impl Receiver,
+    ) {
         while let Some(stuck) = self.stuck {
             let Some(obstacle) = self.obstacle() else { return };
-            let waited = clock.since(stuck.since);
-            let proved = match obstacle {
-                Obstacle::Hole(side, to) => self.halves[side.index()].acked >= to,
-                Obstacle::Cycle(_) => true,
-            };
-            let stored = self.halves.iter().flat_map(|half| &half.reorder).map(|reorder| reorder.stored()).max();
-            let overdue = if proved {
-                stuck.segments >= PROVED_LOST_SEGMENTS || waited > PROVED_LOST_NS
-            } else {
-                stuck.segments >= PRESUMED_LOST_SEGMENTS || waited > PRESUMED_LOST_NS
-            };
-            if !overdue && stored.unwrap_or(0) <= PRESUMED_LOST_OCTETS {
+            if !self.is_overdue(&obstacle, stuck, clock) || filled.is_some_and(|side| obstacle.is_hole_of(side)) {
                 return;
             }
             self.overcome(&obstacle, env, receiver);
             self.drain(env, receiver);
-            // What still waits has waited as long; a new hole starts its own clock.
-            self.stuck = None;
+            // A new hole starts its own clock.
             self.note_stuck(clock);
+        }
+    }
+
+    fn is_overdue(&self, obstacle: &Obstacle, stuck: Stuck, clock: Timestamp) -> bool {
+        let stored = self.halves.iter().flat_map(|half| &half.reorder).map(|reorder| reorder.stored()).max();
+        if stored.unwrap_or(0) > PRESUMED_LOST_OCTETS {
+            return true;
+        }
+        let waited = clock.since(stuck.since);
+        match *obstacle {
+            Obstacle::Hole(side, _) if self.halves[side.index()].denied => false,
+            Obstacle::Hole(side, to) if self.halves[side.index()].acked < to => {
+                stuck.segments >= PRESUMED_LOST_SEGMENTS || waited > PRESUMED_LOST_NS
+            }
+            Obstacle::Hole(..) | Obstacle::Cycle(_) => {
+                stuck.segments >= PROVED_LOST_SEGMENTS || waited > PROVED_LOST_NS
+            }
         }
     }
 
@@ -488,16 +530,70 @@ impl Connection {
         // One further when the FIN before it took a number.
         let is_next = matches!(delta, 0 | 1) || u64::try_from(delta).is_ok_and(|delta| half.next + delta == end);
         if is_next || !half.placed {
-            self.reset.get_or_insert(clock);
+            self.reset.get_or_insert(Reset { by: side, end: end.max(half.acked), since: clock });
         } else {
             env.counts.rst_ignored += 1;
         }
     }
 }
 
+impl Obstacle {
+    fn is_hole_of(&self, wanted: Side) -> bool {
+        matches!(self, Self::Hole(side, _) if *side == wanted)
+    }
+}
+
 impl Half {
+    /// The offset that a sequence number means; `None` when it is too far off. A side of which nothing is captured
+    /// stands where it was last acknowledged.
+    fn offset_of(&self, number: SeqNumber) -> Option<i64> {
+        if !self.placed {
+            return Some(0);
+        }
+        let ahead = if self.captured { 0 } else { self.acked.saturating_sub(self.next) };
+        let distance = i64::from(number.offset_from(self.seq.advance(ahead as u32)));
+        let base = i64::try_from(self.next + ahead).ok()?;
+        (distance.abs() <= WILD_OFFSET).then(|| base + distance)
+    }
+
+    fn note_ack(&mut self, ack: SeqNumber, acked: u64) {
+        if !self.placed {
+            (self.seq, self.placed) = (ack, true);
+        }
+        self.acked = self.acked.max(acked);
+        if self.reorder.is_some() {
+            self.denied = self.acked == self.next;
+        }
+    }
+
+    /// The first end counts, since what is forged may lie anywhere ahead; one that octets went beyond was none.
+    fn note_fin(&mut self, end: i64) {
+        let Some(end) = u64::try_from(end).ok().filter(|end| *end >= self.next) else { return };
+        self.fin = Some(self.fin.map_or(end, |known| known.min(end)));
+    }
+
+    /// Cuts off what lies before the start of the stream. `None`: nothing in it is new.
+    fn trim<'a>(&self, place: i64, segment: &Segment<'a>) -> Option<(u64, &'a [u8])> {
+        let len = i64::from(segment.payload_len);
+        let next = i64::try_from(self.next).ok()?;
+        // A keep-alive's one octet (RFC 9293 §3.8.4) stands before `next`, or in the place of an acknowledged FIN.
+        let is_after_fin = len == 1 && self.fin.is_some_and(|fin| fin == self.next && fin < self.acked);
+        if len > 0 && (place + len <= next || is_after_fin) && !segment.flags.has(Flags::FIN) {
+            return None;
+        }
+        let before = usize::try_from(-place).unwrap_or(0);
+        Some((u64::try_from(place).unwrap_or(0), segment.payload.get(before..).unwrap_or_default()))
+    }
+
+    fn is_next(&self, offset: u64, payload: &[u8]) -> bool {
+        offset <= self.next && self.next < offset + payload.len() as u64
+    }
+
     fn advance(&mut self, len: u64) {
         self.next += len;
+        self.ahead = None;
+        self.denied = false;
+        self.fin = self.fin.filter(|fin| *fin >= self.next);
         // Wrapping is the arithmetic of sequence numbers; lengths above 4 GiB wrap with it.
         self.seq = self.seq.advance(len as u32);
     }

@@ -6,11 +6,13 @@
 //! that is what orders commands and replies, not the order of capture.
 
 mod connection;
+mod handshake;
 mod key;
 mod reorder;
 mod table;
 
 pub use connection::{Connection, Counts, Env, Receiver};
+pub use handshake::{Candidate, Handshake};
 pub use key::{Direction, FlowKey, Side};
 pub use reorder::Pool;
 pub use table::{Class, FlowTable, Slot};

@@ -194,3 +194,149 @@ fn tcp(octets: &[u8], wire_len: usize, addresses: (u128, u128), cut: bool) -> Re
         vlan: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Link, Packet, Random, Transcript};
+    use crate::wire::{PacketRef, Timestamp};
+    use etherparse::{Ethernet2Slice, LinkSlice, SingleVlanSlice, TcpSlice};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn frame(octets: &[u8], link_type: LinkType, original_len: usize) -> Frame<'_> {
+        let original_len = original_len as u32;
+        Frame { at: PacketRef::default(), clock: Timestamp(0), link_type, octets, original_len }
+    }
+
+    /// Ports, sequence number, acknowledgement, flags and payload.
+    type Read = (u16, u16, u32, Option<u32>, u8, Vec<u8>);
+
+    /// What etherparse, taken step by step, reads in an Ethernet frame: ports, numbers, flags, payload.
+    fn oracle(octets: &[u8]) -> Option<Read> {
+        let link = LinkSlice::Ethernet2(Ethernet2Slice::from_slice_without_fcs(octets).ok()?);
+        let payload = link.ether_payload()?;
+        let (mut ether_type, mut rest) = (payload.ether_type.0, payload.payload);
+        while matches!(ether_type, 0x8100 | 0x88a8 | 0x9100) {
+            let tag = SingleVlanSlice::from_slice(rest).ok()?;
+            (ether_type, rest) = (tag.ether_type().0, tag.payload_slice());
+        }
+        let (packet, _) = LaxIpSlice::from_slice(rest).ok()?;
+        let payload = packet.payload();
+        if payload.fragmented || payload.ip_number != IpNumber::TCP {
+            return None;
+        }
+        let tcp = TcpSlice::from_slice(payload.payload).ok()?;
+        let ack = tcp.ack().then(|| tcp.acknowledgment_number());
+        let flags = tcp.slice()[13];
+        Some((tcp.source_port(), tcp.destination_port(), tcp.sequence_number(), ack, flags, tcp.payload().to_vec()))
+    }
+
+    fn read(octets: &[u8], original_len: usize) -> Option<Read> {
+        let segment = decode(&frame(octets, LinkType::ETHERNET, original_len)).ok()?;
+        let ack = segment.ack.map(|ack| ack.0);
+        let (source, destination) = (segment.source.port, segment.destination.port);
+        Some((source, destination, segment.seq.0, ack, segment.flags.0, segment.payload.to_vec()))
+    }
+
+    /// A valid frame of any shape: tags, IP options or extension headers, TCP options, padding after the datagram.
+    fn shaped() -> impl Strategy<Value = Vec<u8>> {
+        let sizes = (0..=3_usize, 0..=10_usize, 0..=10_usize, 0..3_usize, 0..20_usize);
+        let numbers = (any::<u32>(), any::<u32>(), any::<u8>(), any::<[u16; 2]>());
+        (any::<bool>(), sizes, numbers, vec(any::<u8>(), 0..80)).prop_map(
+            |(is_v6, (tags, ip_words, tcp_words, extensions, padding), (seq, ack, flags, ports), payload)| {
+                let tcp_len = [(5 + tcp_words as u8) << 4, flags];
+                let tcp = [
+                    &ports[0].to_be_bytes()[..],
+                    &ports[1].to_be_bytes(),
+                    &seq.to_be_bytes(),
+                    &ack.to_be_bytes(),
+                    &tcp_len,
+                    &[0xff; 6],
+                    &vec![1; tcp_words * 4],
+                    &payload,
+                ]
+                .concat();
+                let ip = if is_v6 { v6(extensions, &tcp) } else { v4(ip_words, &tcp) };
+                let mut link = vec![2; 12];
+                for tag in 0..tags {
+                    link.extend_from_slice(&[[0x88, 0xa8, 0, 7], [0x81, 0, 0, 9]][usize::from(tag > 0)]);
+                }
+                link.extend_from_slice(if is_v6 { &[0x86, 0xdd] } else { &[8, 0] });
+                [link, ip, vec![0; padding]].concat()
+            },
+        )
+    }
+
+    fn v4(words: usize, tcp: &[u8]) -> Vec<u8> {
+        let total = (20 + words * 4 + tcp.len()) as u16;
+        let start = [0x45 + words as u8, 0, (total >> 8) as u8, total as u8, 0, 1, 0x40, 0, 64, TCP, 0, 0];
+        [&start[..], &[192, 0, 2, 1, 192, 0, 2, 2], &vec![1; words * 4], tcp].concat()
+    }
+
+    fn v6(extensions: usize, tcp: &[u8]) -> Vec<u8> {
+        let kinds: Vec<u8> = [0, 60, 43][..extensions].iter().copied().chain([TCP]).collect();
+        let headers: Vec<u8> = kinds[1..].iter().flat_map(|&next| [next, 0, 1, 4, 0, 0, 0, 0]).collect();
+        let len = ((headers.len() + tcp.len()) as u16).to_be_bytes();
+        [&[0x60, 0, 0, 0][..], &len, &[kinds[0], 64], &[0x20; 32], &headers, tcp].concat()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_fast_path_reads_what_etherparse_reads(octets in shaped(), cut in prop_oneof![Just(0_usize), 0..200_usize]) {
+            let whole = octets.len();
+            let octets = &octets[..whole - cut.min(whole)];
+            let expected = oracle(octets);
+            prop_assert!(cut > 0 || expected.is_some(), "the frame was to be valid");
+            prop_assert_eq!(read(octets, whole), expected);
+        }
+
+        /// The wire length is what the headers say, however much was captured.
+        #[test]
+        fn a_cut_frame_tells_how_much_is_missing(octets in shaped(), cut in 1..60_usize) {
+            let whole = decode(&frame(&octets, LinkType::ETHERNET, octets.len())).map(|segment| segment.payload_len).ok();
+            let kept = &octets[..octets.len() - cut.min(octets.len())];
+            if let Ok(segment) = decode(&frame(kept, LinkType::ETHERNET, octets.len())) {
+                prop_assert_eq!(Some(segment.payload_len), whole);
+                prop_assert!(segment.payload.len() as u32 <= segment.payload_len);
+            }
+        }
+
+        #[test]
+        fn nothing_that_is_captured_panics(
+            octets in vec(any::<u8>(), 0..120), link_type in 0..300_u16, original_len in any::<u32>(),
+        ) {
+            for link_type in [link_type, 0, 1, 9, 12, 101, 108, 113, 228, 229, 276] {
+                let captured = Frame { original_len, ..frame(&octets, LinkType(link_type), 0) };
+                if let Ok(segment) = decode(&captured) {
+                    prop_assert!(segment.payload.len() as u32 <= segment.payload_len);
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_that_was_changed_on_the_way_panics(
+            seed in any::<u64>(), changes in vec((any::<u16>(), any::<u8>()), 1..6), cut in any::<u16>(), is_v6 in any::<bool>(),
+        ) {
+            let mut random = Random::new(seed);
+            let packets = Transcript::parse(25, "S: 220 hello\nC: EHLO me").play();
+            let mut packet: Packet = packets[random.below(packets.len())].clone();
+            if is_v6 {
+                packet.source.address |= 1 << 127;
+            }
+            for link in Link::ALL {
+                let mut octets = packet.octets(link);
+                for (place, value) in &changes {
+                    let place = usize::from(*place) % octets.len();
+                    octets[place] = *value;
+                }
+                octets.truncate(octets.len() - usize::from(cut) % octets.len());
+                if let Ok(segment) = decode(&frame(&octets, link.link_type(), octets.len() + usize::from(cut % 9))) {
+                    prop_assert!(segment.payload.len() as u32 <= segment.payload_len);
+                }
+            }
+        }
+    }
+}

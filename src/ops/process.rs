@@ -1,0 +1,19 @@
+//! What this process allows to be taken from it: no core dumps, for buffers hold what clients sent; no message of a
+//! panic, for it may quote them.
+
+use super::console;
+
+/// Forbids core dumps and other processes' eyes; tells of a panic by its place only.
+pub fn keep_to_itself() {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: plain system calls on this process; a kernel that refuses leaves things as they were.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+        #[cfg(target_os = "linux")]
+        libc::prctl(libc::PR_SET_DUMPABLE, 0);
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        console::error(&format!("fault in this program at {place}; please report it"));
+    }));
+}

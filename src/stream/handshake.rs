@@ -1,0 +1,119 @@
+//! What SYNs and SYN-ACKs tell before there are data. Two candidates are kept: a forged handshake, or ports that are
+//! used again, must not take the place of the one that the data then fit.
+
+use super::Side;
+use crate::wire::{Flags, PacketRef, Segment, SeqNumber};
+
+/// One handshake, as far as it was captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Sequence number of the first octet of each side.
+    pub first: [Option<SeqNumber>; 2],
+    /// Who sent the SYN.
+    pub client: Side,
+    /// Its first packet.
+    pub start: PacketRef,
+    /// What the SYN-ACK acknowledged, which is where the client begins.
+    expected: Option<SeqNumber>,
+}
+
+impl Candidate {
+    /// Whether both sides were heard.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.first.iter().all(Option::is_some)
+    }
+
+    /// How well a segment with data continues it.
+    fn fit(&self, side: Side, segment: &Segment<'_>) -> u8 {
+        let begins = self.first[side.index()] == Some(segment.seq);
+        let answers = segment.ack.is_some() && self.first[side.other().index()] == segment.ack;
+        2 * u8::from(begins) + u8::from(answers)
+    }
+}
+
+/// The handshakes of a flow without data.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Handshake {
+    candidates: [Option<Candidate>; 2],
+    /// Packets so far.
+    pub packets: u32,
+}
+
+impl Handshake {
+    /// Takes a SYN or SYN-ACK of `side` into account.
+    pub fn greet(&mut self, side: Side, segment: &Segment<'_>, at: PacketRef) {
+        self.packets = self.packets.saturating_add(1);
+        let first = segment.seq.advance(1);
+        if segment.flags.has(Flags::ACK) {
+            self.answer(side, first, segment.ack, at);
+        } else {
+            self.open(side, first, at);
+        }
+    }
+
+    fn open(&mut self, side: Side, first: SeqNumber, at: PacketRef) {
+        for candidate in self.candidates.iter_mut().flatten().filter(|candidate| candidate.client == side) {
+            let own = &mut candidate.first[side.index()];
+            if *own == Some(first) {
+                return;
+            }
+            // The SYN-ACK was captured before its SYN.
+            if own.is_none() && candidate.expected == Some(first) {
+                *own = Some(first);
+                candidate.start = candidate.start.min(at);
+                return;
+            }
+        }
+        let mut candidate = Candidate { first: [None; 2], client: side, start: at, expected: None };
+        candidate.first[side.index()] = Some(first);
+        self.add(candidate);
+    }
+
+    fn answer(&mut self, side: Side, first: SeqNumber, ack: Option<SeqNumber>, at: PacketRef) {
+        let client = side.other();
+        let mut asked = None;
+        for candidate in self.candidates.iter_mut().flatten().filter(|candidate| candidate.client == client) {
+            if candidate.first[client.index()] != ack {
+                continue;
+            }
+            let own = &mut candidate.first[side.index()];
+            if own.is_none_or(|known| known == first) {
+                *own = Some(first);
+                return;
+            }
+            asked = Some(*candidate);
+        }
+        let mut candidate = asked.unwrap_or(Candidate { first: [None; 2], client, start: at, expected: ack });
+        candidate.first[side.index()] = Some(first);
+        // An answer to a SYN that was not sent says nothing when there is a SYN.
+        let has_syn = self.candidates.iter().flatten().any(|known| known.first[client.index()].is_some());
+        if asked.is_some() || !has_syn {
+            self.add(candidate);
+        }
+    }
+
+    /// The first keeps its place; a second rival displaces the other.
+    fn add(&mut self, candidate: Candidate) {
+        let place = usize::from(self.candidates[0].is_some());
+        self.candidates[place] = Some(candidate);
+    }
+
+    /// The handshake that the first data fit best.
+    #[must_use]
+    pub fn choose(&self, side: Side, segment: &Segment<'_>) -> Option<Candidate> {
+        let [first, second] = self.candidates;
+        match (first, second) {
+            (Some(first), Some(second)) if second.fit(side, segment) > first.fit(side, segment) => Some(second),
+            (first, second) => first.or(second),
+        }
+    }
+
+    /// Whether a segment with data begins what one of the handshakes announced, for a flow that had another before:
+    /// a whole one, unless that flow `is_over`.
+    #[must_use]
+    pub fn continued_by(&self, side: Side, segment: &Segment<'_>, is_over: bool) -> bool {
+        let fits = |candidate: &Candidate| (is_over || candidate.is_complete()) && candidate.fit(side, segment) >= 2;
+        self.candidates.iter().flatten().any(fits)
+    }
+}
