@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 /// Audit cleartext mail credentials and STARTTLS, passively.
 ///
-/// Reads saved captures or a span port, follows POP3, IMAP and SMTP in both directions on any port, and reports every
+/// Reads saved captures or a span port, follows the mail protocols in both directions on any port, and reports every
 /// password that crossed the wire unprotected and every missing, unused or refused STARTTLS. It never sends a packet
 /// and never writes a secret.
 #[derive(Parser)]

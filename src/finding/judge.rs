@@ -7,7 +7,8 @@ use super::catalogue::FindingId;
 use super::record::{Coverage, Finding, Flow, Login, Offer, Record, Session, Starttls};
 use crate::limits::ATTEMPTS;
 use crate::mail::{
-    Attempt, Capabilities, Confidence, End, Observation, Outcome, Reason, SecretClass, StarttlsReply, Text, TlsStep,
+    Attempt, Capabilities, Confidence, End, Observation, Outcome, Protocol, Reason, SecretClass, StarttlsReply, Text,
+    TlsStep,
 };
 use crate::secret::{Fingerprint, FingerprintClass, FingerprintKey};
 use crate::stream::Mark;
@@ -256,14 +257,23 @@ impl Case {
         }
         if offer == Offer::NotOffered && !self.ever_offered && !self.raised_not_offered && !refused {
             self.raised_not_offered = true;
-            let severity = if is_login || !self.may_be_transfer() { 3 } else { 2 };
+            let severity = self.missing_offer_severity(is_login);
             records.push(self.state_finding(FindingId::StarttlsNotOffered, severity, mark.at, offer));
+        }
+    }
+
+    /// Between servers, and from a server to its own store, TLS is opportunistic or not expected at all.
+    fn missing_offer_severity(&self, is_login: bool) -> u8 {
+        match self.flow.protocol {
+            Protocol::Lmtp => 1,
+            _ if is_login || !self.may_be_transfer() => 3,
+            _ => 2,
         }
     }
 
     /// Mail between servers, where TLS is opportunistic (RFC 3207): SMTP on port 25 without a login.
     fn may_be_transfer(&self) -> bool {
-        self.flow.protocol == crate::mail::Protocol::Smtp && self.attempts == 0 && self.flow.server.port == 25
+        self.flow.protocol == Protocol::Smtp && self.attempts == 0 && self.flow.server.port == 25
     }
 
     fn state_finding(&self, id: FindingId, severity: u8, at: PacketRef, offer: Offer) -> Record {

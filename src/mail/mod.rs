@@ -9,11 +9,13 @@ mod framing;
 mod imap;
 mod imap_text;
 mod implicit;
+mod nntp;
 mod observe;
 mod pending;
 mod pop3;
 mod probe;
 mod sasl;
+mod sieve;
 mod smtp;
 mod text;
 mod tls;
@@ -36,6 +38,12 @@ pub enum Protocol {
     Imap,
     /// RFC 5321 and 6409.
     Smtp,
+    /// RFC 2033.
+    Lmtp,
+    /// RFC 5804.
+    ManageSieve,
+    /// RFC 3977.
+    Nntp,
 }
 
 /// What is fixed about a protocol.
@@ -54,7 +62,7 @@ pub struct ProtocolInfo {
 }
 
 /// The one list of protocols that are followed.
-pub static PROTOCOLS: [ProtocolInfo; 3] = [
+pub static PROTOCOLS: [ProtocolInfo; 6] = [
     ProtocolInfo {
         protocol: Protocol::Pop3,
         name: "pop3",
@@ -78,6 +86,30 @@ pub static PROTOCOLS: [ProtocolInfo; 3] = [
         ports: &[25, 587, 2525],
         implicit_tls_ports: &[465],
         start: |start| Box::new(dialogue::Dialogue::new(smtp::Smtp::new(start), start)),
+    },
+    ProtocolInfo {
+        protocol: Protocol::Lmtp,
+        name: "lmtp",
+        title: "LMTP",
+        ports: &[24],
+        implicit_tls_ports: &[],
+        start: |start| Box::new(dialogue::Dialogue::new(smtp::Smtp::lmtp(start), start)),
+    },
+    ProtocolInfo {
+        protocol: Protocol::ManageSieve,
+        name: "managesieve",
+        title: "ManageSieve",
+        ports: &[4190],
+        implicit_tls_ports: &[],
+        start: |start| Box::new(dialogue::Dialogue::new(sieve::Sieve::new(start), start)),
+    },
+    ProtocolInfo {
+        protocol: Protocol::Nntp,
+        name: "nntp",
+        title: "NNTP",
+        ports: &[119],
+        implicit_tls_ports: &[563],
+        start: |start| Box::new(dialogue::Dialogue::new(nntp::Nntp::new(start), start)),
     },
 ];
 

@@ -8,8 +8,8 @@ use super::observe::{Confidence, Out};
 use super::pop3::split_verb;
 use super::sasl;
 use super::smtp::parse_reply;
-use super::tls;
 use super::{Detector, Interest, Protocol, Start, implicit};
+use super::{nntp, tls};
 use crate::limits::PROBE_OCTETS;
 use crate::stream::{Direction, Mark};
 use zeroize::Zeroizing;
@@ -87,7 +87,12 @@ pub fn is_hopeless(octets: &[u8], from_server: Option<bool>, is_start: bool) -> 
 
 fn may_be_greeting(octets: &[u8]) -> bool {
     let begins = |word: &[u8]| octets.starts_with(word) || word.starts_with(octets);
-    begins(b"+OK") || begins(b"-ERR") || begins(b"* ") || octets.iter().take(3).all(u8::is_ascii_digit)
+    // ManageSieve's strings begin with a quote.
+    octets.starts_with(b"\"")
+        || begins(b"+OK")
+        || begins(b"-ERR")
+        || begins(b"* ")
+        || octets.iter().take(3).all(u8::is_ascii_digit)
 }
 
 impl Probe {
@@ -200,7 +205,11 @@ impl Evidence<'_> {
         if self.is_other() {
             return None;
         }
-        self.imap(is_final).or_else(|| self.smtp(is_final)).or_else(|| self.pop3(is_final))
+        self.sieve(is_final)
+            .or_else(|| self.imap(is_final))
+            .or_else(|| self.nntp(is_final))
+            .or_else(|| self.smtp(is_final))
+            .or_else(|| self.pop3(is_final))
     }
 
     fn client_lines(&self) -> impl Iterator<Item = &[u8]> {
@@ -246,7 +255,40 @@ impl Evidence<'_> {
         is_status && self.client_lines().any(|command| split_verb(command).0 == tag)
     }
 
+    /// RFC 5804 §1.8: the server begins with its capabilities, IMPLEMENTATION among them.
+    fn sieve(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
+        if self.has_start && begins(self.server, b"\"IMPLEMENTATION\"") {
+            return Some((Protocol::ManageSieve, Confidence::Confirmed));
+        }
+        let commands = self.client_lines().filter(|line| is_sieve_command(line)).count();
+        let is_status = |line: &&[u8]| matches!(split_verb(line).0, b"OK" | b"NO" | b"BYE");
+        let replies = self.server_lines().filter(is_status).count();
+        if self.has_server_text() && replies == 0 {
+            return None;
+        }
+        self.weigh(Protocol::ManageSieve, commands, replies, is_final)
+    }
+
+    /// RFC 3977 §5.1: a greeting 200 or 201, which other protocols have too, so a command of its own is needed.
+    fn nntp(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
+        let commands = self.client_lines().filter(|line| is_nntp_command(line)).count();
+        let replies = self.server_lines().filter(|line| nntp::parse_reply(line).is_some()).count();
+        if self.has_server_text() && replies == 0 {
+            return None;
+        }
+        let greets = self.has_start && (self.server.starts_with(b"200") || self.server.starts_with(b"201"));
+        if greets && self.hint == Some(Protocol::Nntp) && is_final {
+            return Some((Protocol::Nntp, Confidence::Probable));
+        }
+        if self.has_start && !greets && self.has_server_text() {
+            return None;
+        }
+        self.weigh(Protocol::Nntp, commands, replies, is_final)
+    }
+
     fn smtp(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
+        let is_lmtp = self.client_lines().any(|line| begins(line, b"LHLO "));
+        let protocol = if is_lmtp { Protocol::Lmtp } else { Protocol::Smtp };
         let strong = self.client_lines().filter(|line| is_smtp_command(line)).count();
         let replies = self.server_lines().filter(|line| parse_reply(line).is_some()).count();
         if self.has_server_text() && replies == 0 {
@@ -254,7 +296,7 @@ impl Evidence<'_> {
         }
         let greets = self.has_start && self.server.starts_with(b"220");
         if greets && strong > 0 {
-            return Some((Protocol::Smtp, Confidence::Confirmed));
+            return Some((protocol, Confidence::Confirmed));
         }
         let greeting = self.server_lines().next().unwrap_or_default().to_ascii_uppercase();
         let names_itself = memchr::memmem::find(&greeting, b"SMTP").is_some();
@@ -266,7 +308,7 @@ impl Evidence<'_> {
         if is_mail_greeting && (is_final || has_client_line) {
             return Some((Protocol::Smtp, Confidence::Probable));
         }
-        self.weigh(Protocol::Smtp, strong, replies, is_final)
+        self.weigh(protocol, strong, replies, is_final)
     }
 
     fn pop3(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
@@ -330,7 +372,7 @@ fn begins(text: &[u8], word: &[u8]) -> bool {
 fn is_smtp_command(line: &[u8]) -> bool {
     let (verb, rest) = split_verb(line);
     match verb.to_ascii_uppercase().as_slice() {
-        b"EHLO" | b"HELO" => !rest.trim_ascii().is_empty(),
+        b"EHLO" | b"HELO" | b"LHLO" => !rest.trim_ascii().is_empty(),
         b"MAIL" => begins(rest.trim_ascii_start(), b"FROM:"),
         b"RCPT" => begins(rest.trim_ascii_start(), b"TO:"),
         b"AUTH" => sasl::is_known(split_verb(rest.trim_ascii()).0),
@@ -346,6 +388,27 @@ fn is_pop3_command(line: &[u8]) -> bool {
         b"APOP" => rest.len() > 33,
         b"CAPA" | b"STLS" => rest.trim_ascii().is_empty(),
         b"AUTH" => rest.trim_ascii().is_empty() || sasl::is_known(split_verb(rest.trim_ascii()).0),
+        _ => false,
+    }
+}
+
+/// `AUTHENTICATE "MECH"`: the quotes tell it from IMAP's, which also has a tag.
+fn is_sieve_command(line: &[u8]) -> bool {
+    let (verb, rest) = split_verb(line);
+    verb.eq_ignore_ascii_case(b"AUTHENTICATE")
+        && argument(rest).is_some_and(|name| name.is_quoted && sasl::is_known(&name.value))
+}
+
+fn is_nntp_command(line: &[u8]) -> bool {
+    let (verb, rest) = split_verb(line);
+    match verb.to_ascii_uppercase().as_slice() {
+        b"AUTHINFO" => {
+            let kind = split_verb(rest).0;
+            [&b"USER"[..], b"PASS", b"SASL"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+        }
+        b"MODE" => begins(rest, b"READER") || begins(rest, b"STREAM"),
+        b"GROUP" | b"LISTGROUP" | b"XOVER" => !rest.is_empty(),
+        b"CAPABILITIES" => true,
         _ => false,
     }
 }

@@ -1,4 +1,4 @@
-//! SMTP and submission: RFC 5321, 2920 (pipelining), 3030 (BDAT), 3207 (STARTTLS), 4954 (AUTH), 6409.
+//! SMTP, submission and LMTP (RFC 2033): RFC 5321, 2920 (pipelining), 3030 (BDAT), 3207 (STARTTLS), 4954 (AUTH), 6409.
 //!
 //! A reply is taken for the oldest command (RFC 2920 §3.1); after a loss only codes that fit no other command are.
 //! What follows AUTH, DATA and STARTTLS is read when the server's reply says how.
@@ -11,7 +11,7 @@ use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use crate::limits::{LINE_OCTETS, SASL_LINE_OCTETS};
+use crate::limits::{LINE_OCTETS, PENDING_COMMANDS, SASL_LINE_OCTETS};
 use crate::stream::{Direction, Mark};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,7 @@ enum Command {
     /// The end of a message, by dot or BDAT.
     Message,
     Quit,
+    Recipient,
     Other,
 }
 
@@ -44,6 +45,10 @@ enum Turn {
 }
 
 pub(super) struct Smtp {
+    /// One reply to a message for each accepted recipient (RFC 2033 §4.2).
+    is_lmtp: bool,
+    /// Recipients accepted of the message under way.
+    recipients: usize,
     pending: Queue<Command>,
     turn: Turn,
     auth: Option<(Exchange, Mark)>,
@@ -73,6 +78,8 @@ impl Smtp {
             pending.push(Command::Greeting, 0);
         }
         Self {
+            is_lmtp: false,
+            recipients: 0,
             pending,
             turn: Turn::Commands,
             auth: None,
@@ -82,6 +89,10 @@ impl Smtp {
             auth_in_doubt: false,
             another_auth_may_be_lost: false,
         }
+    }
+
+    pub(super) fn lmtp(start: Start) -> Self {
+        Self { is_lmtp: true, ..Self::new(start) }
     }
 
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
@@ -110,6 +121,11 @@ impl Smtp {
             b"QUIT" => {
                 cx.note(line.last, Observation::Goodbye);
                 Command::Quit
+            }
+            b"RCPT" => Command::Recipient,
+            b"RSET" | b"MAIL" => {
+                self.recipients = 0;
+                Command::Other
             }
             _ => Command::Other,
         };
@@ -242,6 +258,7 @@ impl Smtp {
                     self.begin_body(cx);
                 }
             }
+            Command::Recipient => self.recipients += usize::from(code / 100 == 2),
             // The server is done with the message, whatever its end looked like to us.
             Command::Message if self.in_body => self.end_body(cx),
             _ => {}
@@ -258,7 +275,10 @@ impl Smtp {
         self.in_body = true;
         *cx.client = Mode::Body(DotBody::new(false));
         // The reply to the message may come before its end is recognised.
-        self.pending.push(Command::Message, 0);
+        let replies = if self.is_lmtp { self.recipients.clamp(1, PENDING_COMMANDS) } else { 1 };
+        for _ in 0..replies {
+            self.pending.push(Command::Message, 0);
+        }
     }
 
     fn end_body(&mut self, cx: &mut Context<'_>) {

@@ -245,4 +245,4 @@ impl LiveBook {
 }
 
 /// The index of a protocol in the tables here.
-const _: () = assert!(Protocol::Smtp as usize + 1 == PROTOCOLS.len());
+const _: () = assert!(Protocol::Nntp as usize + 1 == PROTOCOLS.len());

@@ -1,0 +1,305 @@
+//! NNTP: RFC 3977, 4642 (STARTTLS), 4643 (AUTHINFO). Codes say whether a reply has more lines.
+
+use super::Start;
+use super::dialogue::{Context, Machine, Mode, Unit};
+use super::framing::{DotBody, Line};
+use super::observe::{Attempt, Capabilities, CapabilitySource, Observation, Outcome, Reason, StarttlsReply, Variant};
+use super::pending::Queue;
+use super::pop3::split_verb;
+use super::sasl::{self, Exchange};
+use super::text::Text;
+use crate::limits::{LINE_OCTETS, SASL_LINE_OCTETS};
+use crate::secret::Secret;
+use crate::stream::{Direction, Mark};
+
+enum Command {
+    Greeting,
+    Capabilities,
+    Login(Box<Attempt>),
+    /// `AUTHINFO SASL`: the exchange itself is in [`Nntp::auth`].
+    Auth,
+    Starttls,
+    /// POST or IHAVE: an article follows when the server says so.
+    Post,
+    /// LISTGROUP: 211 has more lines for it alone.
+    ListGroup,
+    Quit,
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Commands,
+    AuthReply,
+    AuthResponse,
+    PostReply,
+    StarttlsReply,
+}
+
+pub(super) struct Nntp {
+    pending: Queue<Command>,
+    turn: Turn,
+    user: Option<Text>,
+    auth: Option<(Exchange, Mark)>,
+    /// Lines of CAPABILITIES are coming in; whether STARTTLS was among them.
+    list: Option<bool>,
+}
+
+impl Nntp {
+    pub(super) fn new(start: Start) -> Self {
+        let mut pending = Queue::default();
+        if !start.is_midstream {
+            pending.push(Command::Greeting, 0);
+        }
+        Self { pending, turn: Turn::Commands, user: None, auth: None, list: None }
+    }
+
+    fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let (verb, argument) = split_verb(line.octets);
+        let command = match verb.to_ascii_uppercase().as_slice() {
+            b"AUTHINFO" => self.authinfo(argument, line),
+            b"CAPABILITIES" => Command::Capabilities,
+            b"STARTTLS" => {
+                cx.note(line.last, Observation::StarttlsRequested);
+                self.turn = Turn::StarttlsReply;
+                Command::Starttls
+            }
+            b"POST" | b"IHAVE" => {
+                self.turn = Turn::PostReply;
+                Command::Post
+            }
+            b"LISTGROUP" => Command::ListGroup,
+            b"QUIT" => {
+                cx.note(line.last, Observation::Goodbye);
+                Command::Quit
+            }
+            _ => Command::Other,
+        };
+        if let Some(Command::Login(attempt)) = self.pending.push(command, line.end) {
+            emit(*attempt, Outcome::Unknown(Reason::NoReply), cx);
+        }
+    }
+
+    /// RFC 4643 §2.3: the password is the rest of the line as it stands.
+    fn authinfo(&mut self, argument: &[u8], line: &Line<'_>) -> Command {
+        let (kind, value) = split_verb(argument);
+        match kind.to_ascii_uppercase().as_slice() {
+            b"USER" => {
+                self.user = Some(Text::new(value.trim_ascii()));
+                Command::Other
+            }
+            b"PASS" => {
+                let mut attempt = sasl::direct("AUTHINFO", Variant::Command, self.user.clone(), line.last);
+                attempt.secret = (!line.is_cut).then(|| Secret::new(value));
+                Command::Login(Box::new(attempt))
+            }
+            b"SASL" => {
+                let (name, initial) = split_verb(value.trim_ascii_start());
+                if !sasl::is_mechanism_name(name) {
+                    return Command::Other;
+                }
+                let mut exchange = Exchange::new(name);
+                if !initial.trim_ascii().is_empty() {
+                    exchange.initial(initial, line.last);
+                }
+                self.auth = Some((exchange, line.last));
+                self.turn = Turn::AuthReply;
+                Command::Auth
+            }
+            _ => Command::Other,
+        }
+    }
+
+    fn reply(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let Some((code, text)) = parse_reply(line.octets) else { return };
+        if code == 383 {
+            if let Some((exchange, _)) = &mut self.auth {
+                exchange.challenge(text);
+                self.turn = Turn::AuthResponse;
+            }
+            return;
+        }
+        if self.pending.front(line).is_none() || self.pending.is_unsure() {
+            return self.give_up_pending(cx);
+        }
+        let Some(command) = self.pending.pop() else { return };
+        let has_lines = matches!(code, 100 | 101 | 215 | 220 | 221 | 222 | 224 | 225 | 230 | 231)
+            || code == 211 && matches!(command, Command::ListGroup);
+        match command {
+            Command::Greeting => cx.note(line.last, Observation::Greeting(Text::new(text))),
+            Command::Capabilities if code == 101 => {
+                self.list = Some(false);
+                return;
+            }
+            Command::Login(mut attempt) => {
+                attempt.code = Some(Text::new(code.to_string().as_bytes()));
+                emit(*attempt, judge_code(code), cx);
+            }
+            Command::Auth => self.end_auth(judge_code(code), Some(Text::new(code.to_string().as_bytes())), cx),
+            Command::Starttls => {
+                self.turn = Turn::Commands;
+                let reply = match code {
+                    382 => StarttlsReply::Accepted,
+                    400..600 => StarttlsReply::Refused,
+                    _ => StarttlsReply::Odd,
+                };
+                cx.starttls_replied(line.last, reply, code.to_string().as_bytes());
+            }
+            Command::Post => {
+                self.turn = Turn::Commands;
+                if matches!(code, 335 | 340) {
+                    *cx.client = Mode::Body(DotBody::new(false));
+                    self.pending.push(Command::Other, 0);
+                }
+            }
+            _ => {}
+        }
+        if has_lines {
+            *cx.server = Mode::Body(DotBody::new(true));
+        }
+    }
+
+    fn capability(&mut self, has_starttls: bool, line: &Line<'_>, cx: &mut Context<'_>) {
+        if line.octets != b"." {
+            self.list = Some(has_starttls || split_verb(line.octets).0.eq_ignore_ascii_case(b"STARTTLS"));
+            return;
+        }
+        self.list = None;
+        let list = Capabilities { source: CapabilitySource::Capability, has_starttls, end: line.end };
+        cx.note(line.last, Observation::Capabilities(list));
+    }
+
+    fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
+        if matches!(self.turn, Turn::AuthReply | Turn::AuthResponse) {
+            self.turn = Turn::Commands;
+        }
+        let Some((exchange, mark)) = self.auth.take() else { return };
+        if let Some(attempt) = exchange.conclude(outcome, code, mark) {
+            cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+        }
+    }
+
+    fn give_up_pending(&mut self, cx: &mut Context<'_>) {
+        if !self.pending.is_unsure() {
+            return;
+        }
+        let lost: Vec<Command> = self.pending.drain().collect();
+        for command in lost {
+            match command {
+                Command::Login(attempt) => emit(*attempt, Outcome::Unknown(Reason::Gap), cx),
+                Command::Auth => self.end_auth(Outcome::Unknown(Reason::Gap), None, cx),
+                _ => {}
+            }
+        }
+        if self.turn != Turn::AuthResponse {
+            self.turn = Turn::Commands;
+        }
+    }
+}
+
+/// RFC 4643 §2.3.1 and §2.4.1.
+fn judge_code(code: u16) -> Outcome {
+    match code {
+        281 | 283 => Outcome::Accepted,
+        483 => Outcome::RefusedByPolicy,
+        482 | 501 => Outcome::Cancelled,
+        400 | 403 => Outcome::Unknown(Reason::Temporary),
+        _ => Outcome::Rejected,
+    }
+}
+
+fn emit(mut attempt: Attempt, outcome: Outcome, cx: &mut Context<'_>) {
+    attempt.outcome = outcome;
+    cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+}
+
+/// RFC 3977 §3.2: three digits and a space or the end.
+pub(super) fn parse_reply(line: &[u8]) -> Option<(u16, &[u8])> {
+    let [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = line else { return None };
+    let code = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+    matches!(rest.first(), None | Some(b' ')).then(|| (code, rest.trim_ascii()))
+}
+
+impl Machine for Nntp {
+    fn line_cap(&self, _: Direction) -> usize {
+        if self.auth.is_some() { SASL_LINE_OCTETS } else { LINE_OCTETS }
+    }
+
+    fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        let line = match unit {
+            Unit::Line(line) => line,
+            Unit::BodyEnd => return cx.note(cx.mark, Observation::Content),
+            Unit::Literal { .. } | Unit::Skipped => return,
+        };
+        if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
+            if self.auth.is_some() { self.pending.settle() } else { self.give_up_pending(cx) }
+        }
+        if self.turn != Turn::AuthResponse {
+            if !line.follows_loss || split_verb(line.octets).0.eq_ignore_ascii_case(b"AUTHINFO") {
+                self.command(&line, cx);
+            }
+            return;
+        }
+        if let Some((exchange, mark)) = &mut self.auth {
+            exchange.respond(line.octets, line.last);
+            *mark = line.last;
+        }
+        self.turn = Turn::AuthReply;
+    }
+
+    fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        let Unit::Line(line) = unit else { return };
+        match self.list {
+            Some(has_starttls) => self.capability(has_starttls, &line, cx),
+            None => self.reply(&line, cx),
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.turn, Turn::AuthReply | Turn::PostReply | Turn::StarttlsReply)
+    }
+
+    fn assume(&mut self, next: &[u8], cx: &mut Context<'_>) {
+        let turn = std::mem::replace(&mut self.turn, Turn::Commands);
+        match turn {
+            Turn::AuthReply => {
+                let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
+                if goes_on && sasl::next_is_response(next) {
+                    self.turn = Turn::AuthResponse;
+                } else {
+                    self.pending.pop_through(|command| matches!(command, Command::Auth));
+                    self.end_auth(Outcome::Unknown(Reason::NoReply), None, cx);
+                }
+            }
+            // An article has headers; a command has no colon after its first word.
+            Turn::PostReply => {
+                let word = split_verb(next.split(|&c| c == b'\n').next().unwrap_or_default()).0;
+                if word.ends_with(b":") {
+                    *cx.client = Mode::Body(DotBody::new(false));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
+        if direction == Direction::ToServer {
+            self.user = None;
+            return;
+        }
+        if self.list.take().is_some() {
+            cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap));
+        }
+        self.pending.lose();
+    }
+
+    fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
+        let left: Vec<Command> = self.pending.drain().collect();
+        for command in left {
+            if let Command::Login(attempt) = command {
+                emit(*attempt, Outcome::Unknown(why), cx);
+            }
+        }
+        self.end_auth(Outcome::Unknown(why), None, cx);
+    }
+}

@@ -1,0 +1,313 @@
+//! ManageSieve: RFC 5804. Strings are quoted or literal; every reply ends in a line that begins OK, NO or BYE.
+//!
+//! The capability block is the server's greeting too, and comes again, inside TLS, after STARTTLS. Scripts are
+//! literals and are skipped, whatever they look like.
+
+use super::Start;
+use super::dialogue::{Context, Machine, Mode, Unit};
+use super::framing::Line;
+use super::imap_text::{argument, literal_marker};
+use super::observe::{Capabilities, CapabilitySource, Observation, Outcome, Reason, StarttlsReply};
+use super::pending::Queue;
+use super::pop3::split_verb;
+use super::sasl::{self, Exchange};
+use super::text::Text;
+use crate::limits::{LITERAL_OCTETS, SASL_LINE_OCTETS};
+use crate::stream::{Direction, Mark};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Command {
+    /// The greeting, or the reply to CAPABILITY.
+    Capabilities,
+    Auth,
+    Starttls,
+    Other,
+}
+
+/// What the client's next octets depend on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Commands,
+    AuthReply,
+    AuthResponse,
+    StarttlsReply,
+}
+
+pub(super) struct Sieve {
+    pending: Queue<Command>,
+    turn: Turn,
+    auth: Option<(Exchange, Mark)>,
+    /// STARTTLS in the capability block being read.
+    has_starttls: bool,
+    is_partial: bool,
+    greeted: bool,
+    /// A client line went on into a literal: the verb it began with.
+    open: Option<Vec<u8>>,
+    /// A server line went on into a literal.
+    in_reply: bool,
+}
+
+impl Sieve {
+    pub(super) fn new(start: Start) -> Self {
+        let mut pending = Queue::default();
+        if !start.is_midstream {
+            pending.push(Command::Capabilities, 0);
+        }
+        Self {
+            pending,
+            turn: Turn::Commands,
+            auth: None,
+            has_starttls: false,
+            is_partial: false,
+            greeted: start.is_midstream,
+            open: None,
+            in_reply: false,
+        }
+    }
+
+    fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let (verb, rest) = split_verb(line.octets);
+        let verb = verb.trim_ascii().to_ascii_uppercase();
+        let marker = literal_marker(line.octets);
+        match &verb[..] {
+            b"AUTHENTICATE" => self.begin_auth(rest, line),
+            b"STARTTLS" => {
+                cx.note(line.last, Observation::StarttlsRequested);
+                self.turn = Turn::StarttlsReply;
+                self.pending.push(Command::Starttls, line.end);
+            }
+            b"CAPABILITY" => drop(self.pending.push(Command::Capabilities, line.end)),
+            b"LOGOUT" => {
+                cx.note(line.last, Observation::Goodbye);
+                self.pending.push(Command::Other, line.end);
+            }
+            b"" => return,
+            _ if marker.is_none() => drop(self.pending.push(Command::Other, line.end)),
+            _ => {}
+        }
+        if let Some(marker) = marker {
+            let keeps = verb == b"AUTHENTICATE" && marker.octets <= LITERAL_OCTETS as u64;
+            match marker.octets {
+                0 => {}
+                octets if keeps => *cx.client = Mode::Keep(octets),
+                octets => *cx.client = Mode::Skip(octets),
+            }
+            self.open = Some(verb);
+        }
+    }
+
+    /// `AUTHENTICATE "MECH" ["response" | {n+}]`.
+    fn begin_auth(&mut self, rest: &[u8], line: &Line<'_>) {
+        let marker = literal_marker(rest);
+        let text = marker.map_or(rest, |marker| &rest[..marker.at]);
+        let Some(name) = argument(text).filter(|name| sasl::is_mechanism_name(&name.value)) else { return };
+        let mut exchange = Exchange::new(&name.value);
+        if let Some(initial) = argument(name.rest) {
+            exchange.initial(&initial.value, line.last);
+        }
+        self.auth = Some((exchange, line.last));
+        if marker.is_none() {
+            self.turn = Turn::AuthReply;
+        }
+        self.pending.push(Command::Auth, line.end);
+    }
+
+    /// A response is a string on a line of its own.
+    fn response(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        if let Some(marker) = literal_marker(line.octets) {
+            *cx.client = if marker.octets <= LITERAL_OCTETS as u64 {
+                Mode::Keep(marker.octets)
+            } else {
+                Mode::Skip(marker.octets)
+            };
+            self.open = Some(Vec::new());
+            return;
+        }
+        if let Some((exchange, mark)) = &mut self.auth {
+            if let Some(answer) = argument(line.octets) {
+                exchange.respond(&answer.value, line.last);
+            }
+            *mark = line.last;
+        }
+        self.turn = Turn::AuthReply;
+    }
+
+    /// A literal of the client is whole.
+    fn literal(&mut self, octets: &[u8], whole: bool, mark: Mark) {
+        let is_initial = self.open.as_ref().is_some_and(|verb| !verb.is_empty());
+        if let Some((exchange, last)) = self.auth.as_mut().filter(|_| whole) {
+            if is_initial {
+                exchange.initial(octets, mark)
+            } else {
+                exchange.respond(octets, mark)
+            }
+            *last = mark;
+        }
+    }
+
+    /// The rest of the line after a literal; empty as a rule.
+    fn after_literal(&mut self, verb: &[u8], line: &Line<'_>) {
+        if verb.is_empty() || verb == b"AUTHENTICATE" {
+            self.turn = Turn::AuthReply;
+        } else {
+            self.pending.push(Command::Other, line.end);
+        }
+    }
+
+    fn reply(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let text = line.octets;
+        let (status, rest) = split_verb(text);
+        let known = [&b"OK"[..], b"NO", b"BYE"].into_iter().find(|known| status.eq_ignore_ascii_case(known));
+        match known {
+            Some(status) => self.concluded(status, rest, line, cx),
+            None => self.string(text, cx),
+        }
+        if let Some(marker) = literal_marker(text) {
+            self.in_reply = true;
+            let is_challenge = self.auth.is_some() && marker.at == 0 && marker.octets <= LITERAL_OCTETS as u64;
+            match marker.octets {
+                0 => {}
+                octets if is_challenge => *cx.server = Mode::Keep(octets),
+                octets => *cx.server = Mode::Skip(octets),
+            }
+        }
+    }
+
+    /// A string on a line: a capability, or a challenge.
+    fn string(&mut self, text: &[u8], cx: &mut Context<'_>) {
+        let Some(word) = argument(text).filter(|word| word.is_quoted) else { return };
+        if self.turn == Turn::AuthReply {
+            if let Some((exchange, _)) = &mut self.auth {
+                exchange.challenge(&word.value);
+                self.turn = Turn::AuthResponse;
+            }
+            return;
+        }
+        self.has_starttls |= word.value.eq_ignore_ascii_case(b"STARTTLS");
+        if word.value.eq_ignore_ascii_case(b"IMPLEMENTATION")
+            && !std::mem::replace(&mut self.greeted, true)
+            && let Some(name) = argument(word.rest)
+        {
+            cx.note(cx.mark, Observation::Greeting(Text::new(&name.value)));
+        }
+    }
+
+    fn concluded(&mut self, status: &[u8], rest: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+        let has_starttls = std::mem::take(&mut self.has_starttls);
+        let is_partial = std::mem::take(&mut self.is_partial);
+        if self.pending.front(line).is_none() {
+            return;
+        }
+        let is_ok = status == b"OK";
+        match self.pending.pop() {
+            Some(Command::Capabilities) if is_ok && !is_partial => {
+                let list = Capabilities { source: CapabilitySource::Capability, has_starttls, end: line.end };
+                cx.note(line.last, Observation::Capabilities(list));
+            }
+            Some(Command::Capabilities) if is_partial => {
+                cx.note(line.last, Observation::NoCapabilities(Reason::Gap));
+            }
+            Some(Command::Auth) => {
+                let (outcome, code) = judge_reply(is_ok, status, rest);
+                self.end_auth(outcome, code, cx);
+            }
+            Some(Command::Starttls) => {
+                self.turn = Turn::Commands;
+                let reply = if is_ok { StarttlsReply::Accepted } else { StarttlsReply::Refused };
+                cx.starttls_replied(line.last, reply, status);
+            }
+            _ => {}
+        }
+    }
+
+    fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
+        self.turn = Turn::Commands;
+        let Some((exchange, mark)) = self.auth.take() else { return };
+        if let Some(attempt) = exchange.conclude(outcome, code, mark) {
+            cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+        }
+    }
+}
+
+/// RFC 5804 §1.3: what a code in parentheses says.
+fn judge_reply(is_ok: bool, status: &[u8], rest: &[u8]) -> (Outcome, Option<Text>) {
+    let code = rest.trim_ascii().strip_prefix(b"(").unwrap_or_default();
+    let code = code.split(|c| matches!(c, b')' | b' ' | b'/')).next().unwrap_or_default().to_ascii_uppercase();
+    let outcome = match code.as_slice() {
+        _ if is_ok => Outcome::Accepted,
+        b"ENCRYPT-NEEDED" | b"AUTH-TOO-WEAK" => Outcome::RefusedByPolicy,
+        b"TRYLATER" => Outcome::Unknown(Reason::Temporary),
+        _ if status == b"BYE" => Outcome::Unknown(Reason::Temporary),
+        _ => Outcome::Rejected,
+    };
+    let tells = !is_ok && !code.is_empty();
+    (outcome, tells.then(|| Text::new(&code)))
+}
+
+impl Machine for Sieve {
+    fn line_cap(&self, _: Direction) -> usize {
+        SASL_LINE_OCTETS
+    }
+
+    fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        match unit {
+            Unit::Line(line) => {
+                if let Some(verb) = self.open.take() {
+                    self.after_literal(&verb, &line);
+                } else if self.turn == Turn::AuthResponse {
+                    self.response(&line, cx);
+                } else if !line.follows_loss {
+                    self.command(&line, cx);
+                }
+            }
+            Unit::Literal { octets, whole } => self.literal(octets, whole, cx.mark),
+            Unit::Skipped | Unit::BodyEnd => {}
+        }
+    }
+
+    fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
+        match unit {
+            Unit::Line(_) if std::mem::take(&mut self.in_reply) => {}
+            Unit::Line(line) => self.reply(&line, cx),
+            Unit::Literal { octets, .. } => {
+                if let Some((exchange, _)) = &mut self.auth {
+                    exchange.challenge(octets);
+                    self.turn = Turn::AuthResponse;
+                }
+            }
+            Unit::Skipped | Unit::BodyEnd => {}
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.turn, Turn::AuthReply | Turn::StarttlsReply)
+    }
+
+    fn assume(&mut self, next: &[u8], cx: &mut Context<'_>) {
+        let turn = std::mem::replace(&mut self.turn, Turn::Commands);
+        if turn != Turn::AuthReply {
+            return;
+        }
+        let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
+        if goes_on && matches!(next.first(), Some(b'"' | b'{')) {
+            self.turn = Turn::AuthResponse;
+        } else {
+            self.pending.pop_through(|command| *command == Command::Auth);
+            self.end_auth(Outcome::Unknown(Reason::NoReply), None, cx);
+        }
+    }
+
+    fn lost(&mut self, direction: Direction, _: &mut Context<'_>) {
+        match direction {
+            Direction::ToServer => self.open = None,
+            Direction::ToClient => {
+                self.is_partial = true;
+                self.in_reply = false;
+            }
+        }
+    }
+
+    fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
+        self.end_auth(Outcome::Unknown(why), None, cx);
+    }
+}
