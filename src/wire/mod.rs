@@ -1,6 +1,6 @@
 //! Captured frames to TCP segments: link layers, IP, TCP headers. Core: no IO, no clock.
 //!
-//! [`decode`] reads the headers of one [`Frame`] and borrows its payload. What is no TCP segment becomes
+//! [`decode()`] reads the headers of one [`Frame`] and borrows its payload. What is no TCP segment becomes
 //! a [`Skip`] with its reason, so that every captured frame is accounted for. Tunnels and IP fragments
 //! are recognised and counted here but not yet opened.
 
