@@ -541,8 +541,9 @@ impl Receiver for Feed<'_> {
         self.talk.server_captured |= direction == Direction::ToClient;
         match &mut self.talk.app {
             App::Probing(probe) => {
-                probe.push(direction, offset, octets, mark);
-                self.probe(false);
+                if probe.push(direction, offset, octets, mark) {
+                    self.probe(false);
+                }
             }
             App::Mail(detector, _) => {
                 let interest = detector.on_data(direction, offset, octets, mark, self.out);

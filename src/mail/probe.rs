@@ -63,12 +63,21 @@ enum Entry {
     Gap { direction: Direction, len: u64, mark: Mark },
 }
 
+/// Line ends at which what was kept is judged.
+const OCCASIONS: u32 = 64;
+/// Octets within which TLS and binary protocols show themselves.
+const BEGINNING: usize = 16;
+
 /// The first octets of a connection.
 #[derive(Default)]
 pub struct Probe {
     text: [Zeroizing<Vec<u8>>; 2],
     log: Vec<Entry>,
     has_gap: [bool; 2],
+    /// Times that all was judged.
+    judged: u32,
+    /// Octets from which on it is judged again, come what may.
+    due_at: usize,
 }
 
 /// Whether the first octets of a flow rule mail out at once, so that it need not be followed. `from_server` is
@@ -96,10 +105,19 @@ fn may_be_greeting(octets: &[u8]) -> bool {
 }
 
 impl Probe {
-    /// The next octets of a direction.
-    pub fn push(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark) {
+    /// The next octets of a direction. Says whether it is worth judging anew: each time looks at all there is, so an
+    /// attacker's single octets must not each be an occasion.
+    pub fn push(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark) -> bool {
         super::framing::extend_wiped(&mut self.text[direction.index()], octets);
         self.log.push(Entry::Octets { direction, offset, len: octets.len(), mark });
+        let total: usize = self.text.iter().map(|text| text.len()).sum();
+        let ends_line = self.judged < OCCASIONS && octets.contains(&b'\n');
+        let is_due = ends_line || total <= BEGINNING || total >= self.due_at;
+        if is_due {
+            self.judged += 1;
+            self.due_at = 2 * total;
+        }
+        is_due
     }
 
     /// Octets that were not captured.
@@ -127,7 +145,7 @@ impl Probe {
         if !is_sure_of_ends && let Some((protocol, confidence)) = self.evidence(known, true).decide(is_final) {
             return Verdict::Mail { protocol, confidence, is_swapped: true };
         }
-        let room = if hint.is_some() { 8 * PROBE_OCTETS } else { PROBE_OCTETS };
+        let room = if hint.is_some() { 4 * PROBE_OCTETS } else { PROBE_OCTETS };
         if evidence.is_other() || self.text.iter().any(|text| text.len() > room) || self.log.len() > room {
             return Verdict::NotMail;
         }
