@@ -210,7 +210,7 @@ fn benches(criterion: &mut Criterion) {
     let scenarios = scenarios();
     for (name, frames) in &scenarios {
         let counters = *replay(frames, Engine::new(settings())).counters();
-        assert!(counters.is_balanced() && counters.mail_flows > 20, "{name}: {counters:?}");
+        assert!(counters.is_balanced() && counters.mail_flows >= 5, "{name}: {counters:?}");
     }
     for unit in ["octets", "packets"] {
         let mut group = criterion.benchmark_group(unit);

@@ -6,7 +6,7 @@
 
 use barewire::finding::Record;
 use barewire::mail::Outcome;
-use barewire::testing::{Captured, Link, Random, Speaker, Transcript, run, run_frames};
+use barewire::testing::{Captured, Link, Packet, Random, Speaker, Transcript, run, run_frames};
 use barewire::wire::{LinkType, Timestamp};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
@@ -334,13 +334,13 @@ fn judged(records: &[Record]) -> (Vec<(Option<String>, Outcome)>, BTreeSet<&'sta
     for record in records {
         match record {
             Record::Login(login) => {
-                logins.push((login.at, login.user.as_ref().map(|user| user.as_str().to_owned()), login.outcome));
+                logins.push((login.ordinal, login.user.as_ref().map(|user| user.as_str().to_owned()), login.outcome));
             }
             Record::Finding(finding) if finding.flow.is_some() => drop(findings.insert(finding.id.name())),
             _ => {}
         }
     }
-    logins.sort_by_key(|(at, ..)| *at);
+    logins.sort_by_key(|(ordinal, ..)| *ordinal);
     (logins.into_iter().map(|(_, user, outcome)| (user, outcome)).collect(), findings)
 }
 
@@ -348,11 +348,14 @@ fn named(logins: &[(Option<String>, Outcome)]) -> Vec<(&str, &'static str)> {
     logins.iter().map(|(user, outcome)| (user.as_deref().unwrap_or("?"), outcome.name())).collect()
 }
 
+fn meant(script: &Script) -> Transcript {
+    let said = turns(script).into_iter();
+    said.fold(Transcript::new(script.port), |transcript, (who, said)| transcript.say(who, &said))
+}
+
 /// The findings of the dialogue as it was meant.
 fn ideal(script: &Script) -> BTreeSet<&'static str> {
-    let said = turns(script).into_iter();
-    let transcript = said.fold(Transcript::new(script.port), |transcript, (who, said)| transcript.say(who, &said));
-    let (records, _) = run(&transcript.play(), Link::Raw);
+    let (records, _) = run(&meant(script).play(), Link::Raw);
     let (logins, findings) = judged(&records);
     assert_eq!(named(&logins), script.logins, "the script itself on port {}", script.port);
     findings
@@ -433,6 +436,38 @@ fn what_the_tap_missed_it_does_not_make_up() {
 #[test]
 fn a_message_whose_beginning_was_missed_is_not_taken_for_commands() {
     let wrong: Vec<String> = made_up().into_iter().filter(|line| line.contains("mallory")).collect();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What the script's own packets say when those at `lost` are missing and it was not so.
+fn made_up_without(script: &Script, packets: &[Packet], lost: &[usize], findings: &BTreeSet<&str>) -> Vec<String> {
+    let kept = packets.iter().enumerate().filter(|(index, _)| !lost.contains(index));
+    let (records, _) = run(&kept.map(|(_, packet)| packet.clone()).collect::<Vec<_>>(), Link::Raw);
+    let (logins, found) = judged(&records);
+    let texts: Vec<_> = lost.iter().map(|&index| String::from_utf8_lossy(&packets[index].payload)).collect();
+    let mut wrong = Vec::new();
+    for (user, outcome) in logins.iter().filter(|(user, outcome)| !is_true(script, user.as_deref(), *outcome)) {
+        wrong.push(format!("port {} without {texts:?}: {user:?} {outcome:?}", script.port));
+    }
+    for absence in ABSENCES.iter().filter(|absence| found.contains(*absence) && !findings.contains(*absence)) {
+        wrong.push(format!("port {} without {texts:?}: {absence}", script.port));
+    }
+    wrong
+}
+
+#[test]
+fn any_two_lost_packets_make_nothing_up() {
+    let mut wrong = Vec::new();
+    for script in &SCRIPTS {
+        let findings = ideal(script);
+        let packets = meant(script).play();
+        let spoken: Vec<usize> = (0..packets.len()).filter(|&index| !packets[index].payload.is_empty()).collect();
+        for (place, &first) in spoken.iter().enumerate() {
+            for &second in &spoken[place..] {
+                wrong.extend(made_up_without(script, &packets, &[first, second], &findings));
+            }
+        }
+    }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

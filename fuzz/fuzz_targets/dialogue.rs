@@ -19,7 +19,7 @@ struct Input {
     shaking: u16,
 }
 
-const PORTS: [u16; 8] = [110, 143, 25, 587, 4242, 993, 995, 465];
+const PORTS: [u16; 11] = [110, 143, 25, 587, 4242, 993, 995, 465, 24, 119, 4190];
 
 fuzz_target!(|input: Input| {
     let speaker = |is_client: bool| if is_client { Speaker::Client } else { Speaker::Server };

@@ -50,6 +50,8 @@ pub(super) struct Context<'a> {
     pub(super) server: &'a mut Mode,
     /// Server octets read so far.
     pub(super) server_end: u64,
+    /// Client octets captured so far. A reply to more shows that some were lost.
+    pub(super) client_end: u64,
     /// Where the unit being read ended.
     pub(super) mark: Mark,
     accepted: &'a mut bool,
@@ -58,6 +60,11 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     pub(super) fn note(&mut self, mark: Mark, observation: Observation) {
         self.out.push(mark, observation);
+    }
+
+    /// Whether the server answers client octets that were not captured.
+    pub(super) fn answers_unseen(&self, line: &Line<'_>) -> bool {
+        line.last.seen.is_some_and(|seen| seen > self.client_end)
     }
 
     /// The server answered a request for TLS.
@@ -108,8 +115,10 @@ pub(super) struct Dialogue<M> {
     held: VecDeque<Held>,
     held_octets: usize,
     server_captured: bool,
-    /// The reply the client waits for fell into a gap.
+    /// A gap is the last that was read of the server.
     reply_lost: bool,
+    /// Client octets captured so far, those held included; or lost, once that is known.
+    client_received: u64,
     any_gap: bool,
     starttls_accepted: bool,
     watch: Option<Box<Watch>>,
@@ -128,6 +137,7 @@ impl<M: Machine> Dialogue<M> {
             held_octets: 0,
             server_captured: start.server_captured,
             reply_lost: false,
+            client_received: 0,
             any_gap: false,
             starttls_accepted: false,
             watch: None,
@@ -142,6 +152,7 @@ impl<M: Machine> Dialogue<M> {
             client: &mut self.client.mode,
             server: &mut self.server.mode,
             server_end: self.server.offset,
+            client_end: self.client_received,
             mark: self.mark,
             accepted: &mut self.starttls_accepted,
         };
@@ -151,10 +162,11 @@ impl<M: Machine> Dialogue<M> {
     fn read_client(&mut self, input: &mut Input<'_>, out: &mut Out) {
         while !input.octets.is_empty() && !self.closed {
             if !self.client.is_tls && self.machine.is_waiting() {
-                if self.server_captured && !self.reply_lost {
+                // All that the client had seen of the server ends in a gap: the reply was in it.
+                let reply_lost = self.reply_lost && input.mark.seen.is_none_or(|seen| seen >= self.server.offset);
+                if self.server_captured && !reply_lost {
                     return;
                 }
-                self.reply_lost = false;
                 let next = input.octets;
                 self.with_machine(out, |machine, cx| machine.assume(next, cx));
                 continue;
@@ -169,7 +181,7 @@ impl<M: Machine> Dialogue<M> {
             }
             self.end_lost_server_body(input);
             let cap = self.machine.line_cap(Direction::ToServer);
-            let Self { client, server, machine, starttls_accepted, .. } = self;
+            let Self { client, server, machine, starttls_accepted, client_received, .. } = self;
             let Channel { framer, mode, kept, kept_lost, offset, .. } = client;
             let unit = next_unit(framer, mode, kept, kept_lost, input, cap);
             *offset = input.offset;
@@ -180,6 +192,7 @@ impl<M: Machine> Dialogue<M> {
                 client: &mut next,
                 server: &mut server.mode,
                 server_end: server.offset,
+                client_end: *client_received,
                 mark: input.mark,
                 accepted: starttls_accepted,
             };
@@ -189,6 +202,7 @@ impl<M: Machine> Dialogue<M> {
     }
 
     fn read_server(&mut self, input: &mut Input<'_>, out: &mut Out) {
+        self.reply_lost = false;
         while !input.octets.is_empty() && !self.closed {
             let may_be_tls = self.watch.is_some() || self.starttls_accepted;
             if !self.server.is_tls
@@ -204,7 +218,7 @@ impl<M: Machine> Dialogue<M> {
                 continue;
             }
             let cap = self.machine.line_cap(Direction::ToClient);
-            let Self { client, server, machine, starttls_accepted, .. } = self;
+            let Self { client, server, machine, starttls_accepted, client_received, .. } = self;
             let Channel { framer, mode, kept, kept_lost, offset, .. } = server;
             let unit = next_unit(framer, mode, kept, kept_lost, input, cap);
             *offset = input.offset;
@@ -216,6 +230,7 @@ impl<M: Machine> Dialogue<M> {
                     client: &mut client.mode,
                     server: &mut next,
                     server_end,
+                    client_end: *client_received,
                     mark: input.mark,
                     accepted: starttls_accepted,
                 };
@@ -399,6 +414,7 @@ impl<M: Machine> Detector for Dialogue<M> {
         let mut input = Input { octets, offset, mark };
         match direction {
             Direction::ToServer => {
+                self.client_received = offset + octets.len() as u64;
                 if self.held.is_empty() {
                     self.read_client(&mut input, out);
                 }
@@ -415,6 +431,9 @@ impl<M: Machine> Detector for Dialogue<M> {
     fn on_gap(&mut self, direction: Direction, len: u64, mark: Mark, out: &mut Out) {
         self.any_gap = true;
         self.mark = mark;
+        if direction == Direction::ToServer {
+            self.client_received += len;
+        }
         match direction {
             Direction::ToServer if self.held.is_empty() => self.client_gap(len, out),
             Direction::ToServer => self.held.push_back(Held::Gap(len, mark)),
@@ -426,12 +445,9 @@ impl<M: Machine> Detector for Dialogue<M> {
                 } else if self.server.lose(len) {
                     self.with_machine(out, |machine, cx| machine.lost(direction, cx));
                 }
+                self.reply_lost = true;
                 if self.machine.is_waiting() {
-                    if self.held.is_empty() {
-                        self.reply_lost = true;
-                    } else {
-                        self.give_up(out);
-                    }
+                    self.give_up(out);
                 }
             }
         }
@@ -454,7 +470,7 @@ impl<M: Machine> Detector for Dialogue<M> {
             if waiting {
                 self.with_machine(out, |machine, cx| machine.assume(&[], cx));
             }
-            let Self { client, server, machine, starttls_accepted, mark, .. } = self;
+            let Self { client, server, machine, starttls_accepted, mark, client_received, .. } = self;
             let Channel { framer, mode, offset, .. } = client;
             if let Some(line) = framer.remainder(*offset) {
                 let server_end = server.offset;
@@ -463,6 +479,7 @@ impl<M: Machine> Detector for Dialogue<M> {
                     client: mode,
                     server: &mut server.mode,
                     server_end,
+                    client_end: *client_received,
                     mark: *mark,
                     accepted: starttls_accepted,
                 };

@@ -316,6 +316,7 @@ impl Imap {
             return;
         }
         self.in_doubt = false;
+        self.may_not_infer |= cx.answers_unseen(line);
         // A refused literal ends its command: what follows is a new line.
         if self.open.as_ref().is_some_and(|open| open.waits && *open.tag == *tag) {
             self.open = None;

@@ -48,6 +48,8 @@ pub(super) struct Pop3 {
     stls_waits: bool,
     /// Lines of a CAPA reply are coming in; whether STLS was among them.
     capa: Option<bool>,
+    /// Client octets were lost since the last login: what succeeds later may owe to another one.
+    may_not_infer: bool,
     /// A login whose reply was lost: what the server does next may tell.
     unresolved: Option<Box<Attempt>>,
 }
@@ -63,6 +65,7 @@ impl Pop3 {
             auth: None,
             stls_waits: false,
             capa: None,
+            may_not_infer: false,
             unresolved: None,
         }
     }
@@ -73,10 +76,14 @@ impl Pop3 {
         let has_argument = !argument.trim_ascii().is_empty();
         let command = match &verb[..] {
             b"USER" => {
+                self.forget_unresolved(cx);
                 self.user = Some(Text::new(argument.trim_ascii()));
                 Command::Other
             }
-            b"PASS" => Command::Login(Box::new(self.pass(argument, line))),
+            b"PASS" => {
+                self.may_not_infer = false;
+                Command::Login(Box::new(self.pass(argument, line)))
+            }
             b"APOP" => match apop(argument, line) {
                 Some(attempt) => Command::Login(Box::new(attempt)),
                 None => Command::Other,
@@ -126,6 +133,8 @@ impl Pop3 {
         if !initial.trim_ascii().is_empty() {
             exchange.initial(initial, line.last);
         }
+        self.forget_unresolved(cx);
+        self.may_not_infer = false;
         self.auth = Some((exchange, Turn::Server, line.last));
         self.queue(Command::Auth, line, cx);
     }
@@ -146,6 +155,7 @@ impl Pop3 {
         if std::mem::take(&mut self.greeting_due) {
             return cx.note(line.last, Observation::Greeting(Text::new(text)));
         }
+        self.may_not_infer |= cx.answers_unseen(line);
         if self.pending.front(line).is_none() {
             return;
         }
@@ -188,6 +198,9 @@ impl Pop3 {
 
     /// The server does what it does only after a login.
     fn resolve(&mut self, cx: &mut Context<'_>) {
+        if self.may_not_infer {
+            return self.forget_unresolved(cx);
+        }
         if let Some(mut attempt) = self.unresolved.take() {
             attempt.is_inferred = true;
             attempt.confidence = attempt.confidence.min(Confidence::Probable);
@@ -370,6 +383,7 @@ impl Machine for Pop3 {
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         if direction == Direction::ToServer {
             self.user = None;
+            self.may_not_infer = true;
             return self.forget_unresolved(cx);
         }
         self.greeting_due = false;

@@ -184,6 +184,7 @@ impl Smtp {
         let reply = std::mem::take(&mut self.reply);
         self.in_doubt = false;
         let was_unsure = self.pending.is_unsure();
+        self.another_auth_may_be_lost |= cx.answers_unseen(line);
         let Some(command) = self.match_reply(code, line) else {
             // 354 answers DATA only: its command was lost, and a message follows all the same.
             if code == 354 && !self.in_body {

@@ -4,11 +4,12 @@
 //! acknowledges octets of the other direction which were captured later is handed over after them; if they were
 //! never captured, after a bound. A RST or SYN that the ends ignored moves nothing (RFC 9293 §3.10.7.4).
 
-use super::reorder::{Pool, Reorder};
+use super::half::Half;
+use super::reorder::Pool;
 use super::{Mark, Side};
 use crate::limits::{
     LINGER_NS, PRESUMED_LOST_NS, PRESUMED_LOST_OCTETS, PRESUMED_LOST_SEGMENTS, PROVED_LOST_NS, PROVED_LOST_SEGMENTS,
-    REORDER_OCTETS, RESYNC_SEGMENTS, WILD_OFFSET,
+    REORDER_OCTETS, RESYNC_SEGMENTS,
 };
 use crate::wire::{Flags, PacketRef, Segment, SeqNumber, Timestamp};
 
@@ -59,28 +60,6 @@ impl Counts {
         self.wild += other.wild;
         self.reorder_full += other.reorder_full;
     }
-}
-
-/// One side's octets.
-#[derive(Default)]
-struct Half {
-    /// A segment of this side was captured.
-    captured: bool,
-    /// Sequence number of `next`; meaningless until `placed`.
-    seq: SeqNumber,
-    placed: bool,
-    /// Offset of the next octet to hand over.
-    next: u64,
-    /// Highest offset the other side acknowledged.
-    acked: u64,
-    /// Offset after the last octet, once a FIN said so.
-    fin: Option<u64>,
-    reorder: Option<Box<Reorder>>,
-    /// Where a run of segments beyond the window stands: its next offset and its length in segments.
-    ahead: Option<(u64, u32)>,
-    /// The other side acknowledged all up to `next` and no more while octets were waiting above: it does not have
-    /// what is missing either, so that will be sent again, or what waits is forged.
-    denied: bool,
 }
 
 /// Since when the same octets are missing: those of `side` from `next` on. That the other side goes on does not help.
@@ -540,62 +519,6 @@ impl Connection {
 impl Obstacle {
     fn is_hole_of(&self, wanted: Side) -> bool {
         matches!(self, Self::Hole(side, _) if *side == wanted)
-    }
-}
-
-impl Half {
-    /// The offset that a sequence number means; `None` when it is too far off. A side of which nothing is captured
-    /// stands where it was last acknowledged.
-    fn offset_of(&self, number: SeqNumber) -> Option<i64> {
-        if !self.placed {
-            return Some(0);
-        }
-        let ahead = if self.captured { 0 } else { self.acked.saturating_sub(self.next) };
-        let distance = i64::from(number.offset_from(self.seq.advance(ahead as u32)));
-        let base = i64::try_from(self.next + ahead).ok()?;
-        (distance.abs() <= WILD_OFFSET).then(|| base + distance)
-    }
-
-    fn note_ack(&mut self, ack: SeqNumber, acked: u64) {
-        if !self.placed {
-            (self.seq, self.placed) = (ack, true);
-        }
-        self.acked = self.acked.max(acked);
-        if self.reorder.is_some() {
-            self.denied = self.acked == self.next;
-        }
-    }
-
-    /// The first end counts, since what is forged may lie anywhere ahead; one that octets went beyond was none.
-    fn note_fin(&mut self, end: i64) {
-        let Some(end) = u64::try_from(end).ok().filter(|end| *end >= self.next) else { return };
-        self.fin = Some(self.fin.map_or(end, |known| known.min(end)));
-    }
-
-    /// Cuts off what lies before the start of the stream. `None`: nothing in it is new.
-    fn trim<'a>(&self, place: i64, segment: &Segment<'a>) -> Option<(u64, &'a [u8])> {
-        let len = i64::from(segment.payload_len);
-        let next = i64::try_from(self.next).ok()?;
-        // A keep-alive's one octet (RFC 9293 §3.8.4) stands before `next`, or in the place of an acknowledged FIN.
-        let is_after_fin = len == 1 && self.fin.is_some_and(|fin| fin == self.next && fin < self.acked);
-        if len > 0 && (place + len <= next || is_after_fin) && !segment.flags.has(Flags::FIN) {
-            return None;
-        }
-        let before = usize::try_from(-place).unwrap_or(0);
-        Some((u64::try_from(place).unwrap_or(0), segment.payload.get(before..).unwrap_or_default()))
-    }
-
-    fn is_next(&self, offset: u64, payload: &[u8]) -> bool {
-        offset <= self.next && self.next < offset + payload.len() as u64
-    }
-
-    fn advance(&mut self, len: u64) {
-        self.next += len;
-        self.ahead = None;
-        self.denied = false;
-        self.fin = self.fin.filter(|fin| *fin >= self.next);
-        // Wrapping is the arithmetic of sequence numbers; lengths above 4 GiB wrap with it.
-        self.seq = self.seq.advance(len as u32);
     }
 }
 

@@ -6,6 +6,7 @@
 //! that is what orders commands and replies, not the order of capture.
 
 mod connection;
+mod half;
 mod handshake;
 mod key;
 mod reorder;

@@ -1,0 +1,85 @@
+//! One side of a connection: where its stream stands, and what a sequence number means there.
+//!
+//! Invariants: `next` only grows; `seq` is the number of `next`; a FIN is never before `next`.
+
+use super::reorder::Reorder;
+use crate::limits::WILD_OFFSET;
+use crate::wire::{Flags, Segment, SeqNumber};
+
+/// One side's octets.
+#[derive(Default)]
+pub(super) struct Half {
+    /// A segment of this side was captured.
+    pub(super) captured: bool,
+    /// Sequence number of `next`; meaningless until `placed`.
+    pub(super) seq: SeqNumber,
+    pub(super) placed: bool,
+    /// Offset of the next octet to hand over.
+    pub(super) next: u64,
+    /// Highest offset the other side acknowledged.
+    pub(super) acked: u64,
+    /// Offset after the last octet, once a FIN said so.
+    pub(super) fin: Option<u64>,
+    pub(super) reorder: Option<Box<Reorder>>,
+    /// Where a run of segments beyond the window stands: its next offset and its length in segments.
+    pub(super) ahead: Option<(u64, u32)>,
+    /// The other side acknowledged all up to `next` and no more while octets were waiting above: it does not have
+    /// what is missing either, so that will be sent again, or what waits is forged.
+    pub(super) denied: bool,
+}
+
+impl Half {
+    /// The offset that a sequence number means; `None` when it is too far off. A side of which nothing is captured
+    /// stands where it was last acknowledged.
+    pub(super) fn offset_of(&self, number: SeqNumber) -> Option<i64> {
+        if !self.placed {
+            return Some(0);
+        }
+        let ahead = if self.captured { 0 } else { self.acked.saturating_sub(self.next) };
+        let distance = i64::from(number.offset_from(self.seq.advance(ahead as u32)));
+        let base = i64::try_from(self.next + ahead).ok()?;
+        (distance.abs() <= WILD_OFFSET).then(|| base + distance)
+    }
+
+    pub(super) fn note_ack(&mut self, ack: SeqNumber, acked: u64) {
+        if !self.placed {
+            (self.seq, self.placed) = (ack, true);
+        }
+        self.acked = self.acked.max(acked);
+        if self.reorder.is_some() {
+            self.denied = self.acked == self.next;
+        }
+    }
+
+    /// The first end counts, since what is forged may lie anywhere ahead; one that octets went beyond was none.
+    pub(super) fn note_fin(&mut self, end: i64) {
+        let Some(end) = u64::try_from(end).ok().filter(|end| *end >= self.next) else { return };
+        self.fin = Some(self.fin.map_or(end, |known| known.min(end)));
+    }
+
+    /// Cuts off what lies before the start of the stream. `None`: nothing in it is new.
+    pub(super) fn trim<'a>(&self, place: i64, segment: &Segment<'a>) -> Option<(u64, &'a [u8])> {
+        let len = i64::from(segment.payload_len);
+        let next = i64::try_from(self.next).ok()?;
+        // A keep-alive's one octet (RFC 9293 §3.8.4) stands before `next`, or in the place of an acknowledged FIN.
+        let is_after_fin = len == 1 && self.fin.is_some_and(|fin| fin == self.next && fin < self.acked);
+        if len > 0 && (place + len <= next || is_after_fin) && !segment.flags.has(Flags::FIN) {
+            return None;
+        }
+        let before = usize::try_from(-place).unwrap_or(0);
+        Some((u64::try_from(place).unwrap_or(0), segment.payload.get(before..).unwrap_or_default()))
+    }
+
+    pub(super) fn is_next(&self, offset: u64, payload: &[u8]) -> bool {
+        offset <= self.next && self.next < offset + payload.len() as u64
+    }
+
+    pub(super) fn advance(&mut self, len: u64) {
+        self.next += len;
+        self.ahead = None;
+        self.denied = false;
+        self.fin = self.fin.filter(|fin| *fin >= self.next);
+        // Wrapping is the arithmetic of sequence numbers; lengths above 4 GiB wrap with it.
+        self.seq = self.seq.advance(len as u32);
+    }
+}
