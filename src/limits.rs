@@ -71,5 +71,3 @@ pub const PENDING_COMMANDS: usize = 1024;
 pub const HELLO_OCTETS: usize = 16 * 1024;
 /// Characters of any text from the wire in a record.
 pub const TEXT_CHARS: usize = 256;
-/// Login attempts of one connection that are recorded one by one; more are counted.
-pub const ATTEMPTS: u32 = 10_000;

@@ -40,7 +40,9 @@ impl Watch {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
         let settings = common.settings()?;
-        let filter = self.bpf.unwrap_or_else(|| default_filter(&settings.ports));
+        // Cooked captures have no place for VLAN tags that a filter could name.
+        let is_cooked = self.interface == "any";
+        let filter = self.bpf.unwrap_or_else(|| default_filter(&settings.ports, is_cooked));
         let live = LiveOptions {
             interface: self.interface,
             snaplen: SNAPLEN,
@@ -62,12 +64,15 @@ impl Watch {
 
 /// The mail ports, and fragments, which carry no ports; each also behind one and two VLAN tags, for every `vlan`
 /// moves the offsets of all that stands after it.
-fn default_filter(ports: &Ports) -> String {
+fn default_filter(ports: &Ports, is_cooked: bool) -> String {
     let mut list: Vec<u16> = ports.all().collect();
     list.sort_unstable();
     list.dedup();
     let ports = list.iter().map(|port| format!("tcp port {port}")).collect::<Vec<_>>().join(" or ");
     let base = format!("{ports} or (ip and ip[6:2] & 0x1fff != 0) or (ip6 and ip6[6] = 44)");
+    if is_cooked {
+        return base;
+    }
     format!("({base}) or (vlan and ({base})) or (vlan and ({base}))")
 }
 
@@ -77,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_filter_names_every_mail_port_once_a_level() {
-        let filter = default_filter(&Ports::default());
+        let filter = default_filter(&Ports::default(), false);
         for port in [25, 110, 143, 465, 587, 993, 995, 2525] {
             assert_eq!(filter.matches(&format!("tcp port {port} ")).count(), 3, "{port} in {filter}");
         }

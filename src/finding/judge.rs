@@ -5,7 +5,6 @@
 
 use super::catalogue::FindingId;
 use super::record::{Coverage, Finding, Flow, Login, Offer, Record, Session, Starttls};
-use crate::limits::ATTEMPTS;
 use crate::mail::{
     Attempt, Capabilities, Confidence, End, Observation, Outcome, Protocol, Reason, SecretClass, StarttlsReply, Text,
     TlsStep,
@@ -57,6 +56,8 @@ pub struct Case {
     ever_offered: bool,
     is_requested: bool,
     reply: Option<(StarttlsReply, Text)>,
+    /// Server stream offset after that reply.
+    reply_end: u64,
     client_hello: bool,
     established: bool,
     tls_failed: bool,
@@ -89,6 +90,7 @@ impl Case {
             ever_offered: false,
             is_requested: false,
             reply: None,
+            reply_end: 0,
             client_hello: false,
             established: false,
             tls_failed: false,
@@ -117,7 +119,10 @@ impl Case {
             }
             Observation::NoCapabilities(reason) => self.list(0, Offer::Unknown(reason)),
             Observation::StarttlsRequested => self.is_requested = true,
-            Observation::StarttlsReplied(reply, code) => self.reply = Some((reply, code)),
+            Observation::StarttlsReplied { reply, code, end } => {
+                self.reply = Some((reply, code));
+                self.reply_end = end;
+            }
             Observation::Tls(step) => self.tls(step),
             Observation::ServerName(name) => self.server_name = Some(name),
             Observation::Login(attempt) => self.login(*attempt, key, records),
@@ -201,9 +206,7 @@ impl Case {
         if login.class != SecretClass::None {
             self.act_in_clear(attempt.mark, true, records);
         }
-        if self.attempts <= ATTEMPTS {
-            records.push(Record::Login(Box::new(login)));
-        }
+        records.push(Record::Login(Box::new(login)));
     }
 
     fn login_finding(&self, id: FindingId, login: &Login) -> Record {
@@ -250,12 +253,13 @@ impl Case {
         self.sensitive.get_or_insert(mark);
         let offer = self.offer_at(mark);
         self.sensitive_after_offer |= offer == Offer::Offered;
-        let refused = self.reply.as_ref().is_some_and(|(reply, _)| *reply != StarttlsReply::Accepted);
+        let had_seen = mark.seen.is_none_or(|seen| seen >= self.reply_end);
+        let refused = had_seen && self.reply.as_ref().is_some_and(|(reply, _)| *reply != StarttlsReply::Accepted);
         if refused && !self.raised_after_refusal {
             self.raised_after_refusal = true;
             records.push(self.state_finding(FindingId::CleartextAfterStarttlsRefused, 4, mark.at, offer));
         }
-        if offer == Offer::NotOffered && !self.ever_offered && !self.raised_not_offered && !refused {
+        if offer == Offer::NotOffered && !self.raised_not_offered && !refused {
             self.raised_not_offered = true;
             let severity = self.missing_offer_severity(is_login);
             records.push(self.state_finding(FindingId::StarttlsNotOffered, severity, mark.at, offer));

@@ -54,12 +54,19 @@ pub(super) struct Context<'a> {
     pub(super) client_end: u64,
     /// Where the unit being read ended.
     pub(super) mark: Mark,
+    resumes_at: &'a mut Option<u64>,
     accepted: &'a mut bool,
 }
 
 impl Context<'_> {
     pub(super) fn note(&mut self, mark: Mark, observation: Observation) {
         self.out.push(mark, observation);
+    }
+
+    /// The server answered before the client's body seemed over: it is over for what the client sends having seen
+    /// the server's octets up to `end` (RFC 5321 leaves the end of data to the server's reading).
+    pub(super) fn end_body_at(&mut self, end: u64) {
+        *self.resumes_at = Some(end);
     }
 
     /// Whether the server answers client octets that were not captured.
@@ -70,7 +77,8 @@ impl Context<'_> {
     /// The server answered a request for TLS.
     pub(super) fn starttls_replied(&mut self, mark: Mark, reply: StarttlsReply, code: &[u8]) {
         *self.accepted |= reply == StarttlsReply::Accepted;
-        self.note(mark, Observation::StarttlsReplied(reply, Text::new(code)));
+        let end = self.server_end;
+        self.note(mark, Observation::StarttlsReplied { reply, code: Text::new(code), end });
     }
 }
 
@@ -103,6 +111,8 @@ struct Channel {
     kept_lost: bool,
     /// Part of a body was lost, its terminator maybe.
     body_lost: bool,
+    /// The server is done with the body: commands begin with what the client sent having seen that much.
+    resumes_at: Option<u64>,
     is_tls: bool,
     offset: u64,
 }
@@ -154,6 +164,7 @@ impl<M: Machine> Dialogue<M> {
             server_end: self.server.offset,
             client_end: self.client_received,
             mark: self.mark,
+            resumes_at: &mut self.client.resumes_at,
             accepted: &mut self.starttls_accepted,
         };
         act(&mut self.machine, &mut cx);
@@ -180,9 +191,10 @@ impl<M: Machine> Dialogue<M> {
                 continue;
             }
             self.end_lost_server_body(input);
+            self.resume_after_body(input);
             let cap = self.machine.line_cap(Direction::ToServer);
             let Self { client, server, machine, starttls_accepted, client_received, .. } = self;
-            let Channel { framer, mode, kept, kept_lost, offset, .. } = client;
+            let Channel { framer, mode, kept, kept_lost, offset, resumes_at, .. } = client;
             let unit = next_unit(framer, mode, kept, kept_lost, input, cap);
             *offset = input.offset;
             let Some(unit) = unit else { continue };
@@ -194,6 +206,7 @@ impl<M: Machine> Dialogue<M> {
                 server_end: server.offset,
                 client_end: *client_received,
                 mark: input.mark,
+                resumes_at,
                 accepted: starttls_accepted,
             };
             machine.client(unit, &mut cx);
@@ -232,6 +245,7 @@ impl<M: Machine> Dialogue<M> {
                     server_end,
                     client_end: *client_received,
                     mark: input.mark,
+                    resumes_at: &mut client.resumes_at,
                     accepted: starttls_accepted,
                 };
                 machine.server(unit, &mut cx);
@@ -247,6 +261,17 @@ impl<M: Machine> Dialogue<M> {
         if self.server.body_lost && all_seen && matches!(self.server.mode, Mode::Body(_)) {
             self.server.mode = Mode::Lines;
             self.server.body_lost = false;
+        }
+    }
+
+    fn resume_after_body(&mut self, input: &Input<'_>) {
+        if let Some(end) = self.client.resumes_at
+            && input.mark.seen.is_none_or(|seen| seen >= end)
+        {
+            self.client.resumes_at = None;
+            if matches!(self.client.mode, Mode::Body(_)) {
+                self.client.mode = Mode::Lines;
+            }
         }
     }
 
@@ -269,7 +294,7 @@ impl<M: Machine> Dialogue<M> {
     }
 
     fn read_held(&mut self, out: &mut Out) {
-        while !self.machine.is_waiting() {
+        while !self.machine.is_waiting() && !self.closed {
             let Some(next) = self.held.pop_front() else { return };
             self.replay_held(next, out);
         }
@@ -305,8 +330,14 @@ impl<M: Machine> Dialogue<M> {
     /// Reads all that is held without the replies it waits for.
     fn give_up(&mut self, out: &mut Out) {
         let captured = std::mem::replace(&mut self.server_captured, false);
-        while let Some(next) = self.held.pop_front() {
+        while !self.closed
+            && let Some(next) = self.held.pop_front()
+        {
             self.replay_held(next, out);
+        }
+        if self.closed {
+            self.held.clear();
+            self.held_octets = 0;
         }
         self.server_captured = captured;
     }
@@ -471,7 +502,7 @@ impl<M: Machine> Detector for Dialogue<M> {
                 self.with_machine(out, |machine, cx| machine.assume(&[], cx));
             }
             let Self { client, server, machine, starttls_accepted, mark, client_received, .. } = self;
-            let Channel { framer, mode, offset, .. } = client;
+            let Channel { framer, mode, offset, resumes_at, .. } = client;
             if let Some(line) = framer.remainder(*offset) {
                 let server_end = server.offset;
                 let mut cx = Context {
@@ -481,6 +512,7 @@ impl<M: Machine> Detector for Dialogue<M> {
                     server_end,
                     client_end: *client_received,
                     mark: *mark,
+                    resumes_at,
                     accepted: starttls_accepted,
                 };
                 machine.client(Unit::Line(line), &mut cx);

@@ -66,7 +66,7 @@ impl LoginArguments {
     fn add(&mut self, value: &[u8], whole: bool) {
         self.is_partial |= !whole;
         match self.count {
-            0 => self.user = Some(Text::new(value)),
+            0 => self.user = (whole || !value.is_empty()).then(|| Text::new(value)),
             1 if whole => self.secret = Some(Secret::new(value)),
             _ => {}
         }
@@ -140,6 +140,11 @@ impl Imap {
         let verb = verb.to_ascii_uppercase();
         if verb == b"AUTHENTICATE" && literal_marker(line.octets).is_none() {
             return self.begin_auth(tag, arguments, line, cx);
+        }
+        if verb == b"ID"
+            && let Some(name) = id_name(arguments)
+        {
+            cx.note(line.last, Observation::Client(name));
         }
         let login = (verb == b"LOGIN").then(LoginArguments::default);
         let open = Open { tag: tag.into(), verb, login, literal: 0, waits: false };
@@ -217,6 +222,9 @@ impl Imap {
         let mut exchange = Exchange::new(name);
         if !initial.trim_ascii().is_empty() {
             exchange.initial(initial, line.last);
+            if line.is_cut {
+                exchange.cut();
+            }
         }
         self.auth = Some((exchange, Turn::Server, line.last));
         self.auth_in_doubt = self.in_doubt;
@@ -389,6 +397,19 @@ impl Imap {
     }
 }
 
+/// The value of `name` in an ID command (RFC 2971 §3.3).
+fn id_name(arguments: &[u8]) -> Option<Text> {
+    let mut left = arguments.strip_prefix(b"(")?;
+    while let Some(key) = argument(left) {
+        let value = argument(key.rest)?;
+        if key.value.eq_ignore_ascii_case(b"name") {
+            return value.is_quoted.then(|| Text::new(&value.value));
+        }
+        left = value.rest;
+    }
+    None
+}
+
 /// A whole command, not the rest of a line.
 fn is_command(line: &[u8]) -> bool {
     const VERBS: [&[u8]; 8] =
@@ -439,7 +460,7 @@ fn judge_reply(status: &[u8], text: &[u8]) -> (Outcome, Option<Text>) {
         _ => Outcome::Rejected,
     };
     let is_about_login = !code.is_empty() && code != b"CAPABILITY";
-    (outcome, is_about_login.then(|| Text::new(&code)))
+    (outcome, Text::code(&code).filter(|_| is_about_login))
 }
 
 impl Machine for Imap {
@@ -468,7 +489,8 @@ impl Machine for Imap {
             }
             Unit::BodyEnd => return,
         };
-        if line.follows_loss && !is_command(line.octets) {
+        let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
+        if line.follows_loss && !is_command(line.octets) && !is_due {
             return;
         }
         if let Some(open) = self.open.take() {
@@ -477,6 +499,9 @@ impl Machine for Imap {
         match &mut self.auth {
             Some((exchange, turn @ Turn::Client, mark)) => {
                 exchange.respond(line.octets, line.last);
+                if line.is_cut {
+                    exchange.cut();
+                }
                 (*turn, *mark) = (Turn::Server, line.last);
             }
             _ => self.command_line(&line, cx),

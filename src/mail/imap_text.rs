@@ -81,7 +81,6 @@ pub(super) fn argument(text: &[u8]) -> Option<Argument<'_>> {
 /// A tag: any ASTRING-CHAR except `+`.
 pub(super) fn is_tag(tag: &[u8]) -> bool {
     !tag.is_empty()
-        && tag.len() <= 64
         && tag
             .iter()
             .all(|&c| c.is_ascii_graphic() && !matches!(c, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b'+'))

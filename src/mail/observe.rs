@@ -269,7 +269,14 @@ pub enum Observation {
     /// STARTTLS or STLS was sent.
     StarttlsRequested,
     /// The server's answer to it.
-    StarttlsReplied(StarttlsReply, Text),
+    StarttlsReplied {
+        /// What it amounts to.
+        reply: StarttlsReply,
+        /// `220`, `-ERR`, `NO`.
+        code: Text,
+        /// Server stream offset after it.
+        end: u64,
+    },
     /// Progress of TLS.
     Tls(TlsStep),
     /// The server name the ClientHello asked for.

@@ -27,7 +27,10 @@ enum Command {
     /// The reply has more lines: a message or a listing.
     Block {
         is_message: bool,
+        /// Given only after a login (RFC 1939 §5).
+        after_login: bool,
     },
+    User,
     /// Answered `+OK` only after a login (RFC 1939 §5).
     Transaction,
     Quit,
@@ -44,6 +47,9 @@ pub(super) struct Pop3 {
     pending: Queue<Command>,
     greeting_due: bool,
     user: Option<Text>,
+    /// The argument of USER. All of it is the name only when the server took it: a client's mistake may have put the
+    /// password there too.
+    user_line: Vec<u8>,
     auth: Option<(Exchange, Turn, Mark)>,
     stls_waits: bool,
     /// Lines of a CAPA reply are coming in; whether STLS was among them.
@@ -62,6 +68,7 @@ impl Pop3 {
             pending: Queue::default(),
             greeting_due: !start.is_midstream,
             user: None,
+            user_line: Vec::new(),
             auth: None,
             stls_waits: false,
             capa: None,
@@ -77,8 +84,9 @@ impl Pop3 {
         let command = match &verb[..] {
             b"USER" => {
                 self.forget_unresolved(cx);
-                self.user = Some(Text::new(argument.trim_ascii()));
-                Command::Other
+                self.user_line = argument.trim_ascii().to_vec();
+                self.user = Some(Text::new(self.user_line.split(|&c| c == b' ').next().unwrap_or_default()));
+                Command::User
             }
             b"PASS" => {
                 self.may_not_infer = false;
@@ -89,11 +97,11 @@ impl Pop3 {
                 None => Command::Other,
             },
             b"AUTH" if has_argument => return self.begin_auth(argument, line, cx),
-            b"AUTH" | b"LANG" if !has_argument => Command::Block { is_message: false },
-            b"LIST" | b"UIDL" if !has_argument => Command::Block { is_message: false },
-            b"XTND" => Command::Block { is_message: false },
+            b"AUTH" | b"LANG" if !has_argument => Command::Block { is_message: false, after_login: false },
+            b"LIST" | b"UIDL" if !has_argument => Command::Block { is_message: false, after_login: true },
+            b"XTND" => Command::Block { is_message: false, after_login: true },
             b"CAPA" => Command::Capa,
-            b"RETR" | b"TOP" => Command::Block { is_message: true },
+            b"RETR" | b"TOP" => Command::Block { is_message: true, after_login: true },
             b"STLS" => {
                 cx.note(line.last, Observation::StarttlsRequested);
                 self.stls_waits = true;
@@ -132,6 +140,9 @@ impl Pop3 {
         let mut exchange = Exchange::new(name);
         if !initial.trim_ascii().is_empty() {
             exchange.initial(initial, line.last);
+            if line.is_cut {
+                exchange.cut();
+            }
         }
         self.forget_unresolved(cx);
         self.may_not_infer = false;
@@ -184,13 +195,16 @@ impl Pop3 {
             }
             Some(Command::Capa) if is_ok => self.capa = Some(false),
             Some(Command::Capa) => cx.note(line.last, Observation::NoCapabilities(Reason::NotAsked)),
-            Some(Command::Block { is_message }) if is_ok => {
+            Some(Command::Block { is_message, after_login }) if is_ok => {
                 if is_message {
                     cx.note(line.last, Observation::Content);
                 }
-                self.resolve(cx);
+                if after_login {
+                    self.resolve(cx);
+                }
                 *cx.server = Mode::Body(DotBody::new(true));
             }
+            Some(Command::User) if is_ok => self.user = Some(Text::new(&self.user_line)),
             Some(Command::Transaction) if is_ok => self.resolve(cx),
             _ => {}
         }
@@ -289,14 +303,15 @@ fn judge_reply(is_ok: bool, text: &[u8]) -> (Outcome, Option<Text>) {
     if is_ok {
         return (Outcome::Accepted, None);
     }
-    let code = text.strip_prefix(b"[").and_then(|rest| rest.split(|&c| c == b']').next()).unwrap_or_default();
+    let end = memchr::memchr(b']', text);
+    let code = end.and_then(|end| text[..end].strip_prefix(b"[")).unwrap_or_default();
     let outcome = match code.to_ascii_uppercase().as_slice() {
         // RFC 2449 §8.1.1: given after successful authentication.
         b"IN-USE" => Outcome::RejectedAfterAuth,
         b"SYS/TEMP" | b"LOGIN-DELAY" => Outcome::Unknown(Reason::Temporary),
         _ => Outcome::Rejected,
     };
-    (outcome, (!code.is_empty()).then(|| Text::new(code)))
+    (outcome, Text::code(code))
 }
 
 /// A whole command, not the rest of a line.
@@ -327,7 +342,8 @@ impl Machine for Pop3 {
 
     fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let Unit::Line(line) = unit else { return };
-        if line.follows_loss && !is_command(line.octets) {
+        let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
+        if line.follows_loss && !is_command(line.octets) && !is_due {
             return;
         }
         // The client goes on and has seen all there is: what was pending had its replies, in the gap.
@@ -338,6 +354,9 @@ impl Machine for Pop3 {
         match &mut self.auth {
             Some((exchange, turn, mark)) if !sasl::gives_up(line.octets, &[b"QUIT", b"STAT", b"CAPA"]) => {
                 exchange.respond(line.octets, line.last);
+                if line.is_cut {
+                    exchange.cut();
+                }
                 (*turn, *mark) = (Turn::Server, line.last);
             }
             Some(_) => {

@@ -246,7 +246,9 @@ impl Evidence<'_> {
             && [&b"USER "[..], b"FEAT", b"SYST", b"AUTH TLS", b"AUTH SSL"].iter().any(|verb| begins(first, verb));
         let is_wrong_greeting =
             self.has_start && !self.spoke_first && !self.server.is_empty() && !may_be_greeting(self.server);
-        is_ftp || is_wrong_greeting || begins_binary(self.client) || begins_binary(self.server)
+        let is_irc = self.client_lines().any(|line| begins(line, b"NICK "));
+        let is_redis = matches!(self.client, [b'*' | b'$', b'0'..=b'9', ..]);
+        is_ftp || is_irc || is_redis || is_wrong_greeting || begins_binary(self.client) || begins_binary(self.server)
     }
 
     fn imap(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
@@ -348,7 +350,7 @@ impl Evidence<'_> {
         if greets && self.hint == Some(Protocol::Pop3) && (is_final || has_client_line) {
             return Some((Protocol::Pop3, Confidence::Probable));
         }
-        if self.has_start && self.spoke_first && self.hint != Some(Protocol::Pop3) {
+        if self.has_start && self.spoke_first && self.has_server_text() && self.hint != Some(Protocol::Pop3) {
             return None;
         }
         self.weigh(Protocol::Pop3, strong, replies, is_final)
@@ -379,8 +381,12 @@ impl Evidence<'_> {
 
 /// Whole lines and, last, what has no end yet.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&c| c == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).filter(|line| !line.is_empty())
+    let lines = text.split(|&c| c == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !line.is_empty()).take(LINES)
 }
+
+/// Lines looked at: replies are compared with all commands, so their number must not be the sender's to choose.
+const LINES: usize = 48;
 
 fn begins(text: &[u8], word: &[u8]) -> bool {
     text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word)

@@ -129,7 +129,12 @@ pub(super) struct Exchange {
     responses: u32,
     had_initial: bool,
     prompted_for_password: bool,
-    challenged: bool,
+    /// The password was prompted for first.
+    prompted_first: bool,
+    has_challenge: bool,
+    challenges: u32,
+    /// A line of the client was cut off.
+    is_cut: bool,
     user: Option<Text>,
     authzid: Option<Text>,
     secret: Option<Secret>,
@@ -141,6 +146,7 @@ pub(super) struct Exchange {
 impl Exchange {
     /// An exchange by `AUTH name` or `AUTHENTICATE name`.
     pub(super) fn new(name: &[u8]) -> Self {
+        let is_listed = is_known(name);
         let scram = name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SCRAM-"));
         let known = MECHANISMS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(name));
         let (scheme, class) = match known {
@@ -149,13 +155,17 @@ impl Exchange {
             None => (Scheme::Opaque, SecretClass::None),
         };
         Self {
-            name: Text::new(&name.to_ascii_uppercase()),
+            // A word nobody knows may be a password in the wrong place.
+            name: if is_listed { Text::new(&name.to_ascii_uppercase()) } else { Text::new(b"OTHER") },
             scheme,
             class,
             responses: 0,
             had_initial: false,
             prompted_for_password: false,
-            challenged: false,
+            prompted_first: false,
+            has_challenge: false,
+            challenges: 0,
+            is_cut: false,
             user: None,
             authzid: None,
             secret: None,
@@ -166,23 +176,31 @@ impl Exchange {
 
     /// The initial response of the command itself.
     pub(super) fn initial(&mut self, response: &[u8], mark: Mark) {
+        // `=` says that there is none (RFC 4954 §4); then the first prompt is still to come.
+        if self.scheme == Scheme::Login && decode(response).is_some_and(|octets| octets.is_empty()) {
+            return;
+        }
         self.had_initial = true;
         self.respond(response, mark);
     }
 
     /// A challenge of the server, still encoded.
     pub(super) fn challenge(&mut self, challenge: &[u8]) {
-        self.challenged |= !challenge.trim_ascii().is_empty();
+        self.challenges += 1;
+        self.has_challenge |= !challenge.trim_ascii().is_empty();
         if self.scheme == Scheme::Login {
             let text = decode(challenge).unwrap_or_default();
-            self.prompted_for_password = contains_ignoring_case(&text, b"pass");
+            let names_user = contains_ignoring_case(&text, b"user") || contains_ignoring_case(&text, b"name");
+            self.prompted_for_password = contains_ignoring_case(&text, b"pass") && !names_user;
         }
     }
 
     /// A response line of the client, still encoded. `*` cancels and discloses nothing.
     pub(super) fn respond(&mut self, line: &[u8], mark: Mark) {
-        let step = self.responses;
-        self.responses += 1;
+        // Challenges count the answers due, also those that were lost.
+        let due = (self.challenges + u32::from(self.had_initial)).saturating_sub(1);
+        let step = self.responses.max(due);
+        self.responses = step + 1;
         if line.trim_ascii() == b"*" {
             return;
         }
@@ -197,8 +215,9 @@ impl Exchange {
             Scheme::Plain => self.plain(&decoded, mark),
             Scheme::Login => self.login(step, &decoded, mark),
             Scheme::CramMd5 => {
-                let end = decoded.iter().rposition(|&c| c == b' ').unwrap_or(decoded.len());
-                self.name_user(&decoded[..end]);
+                if let Some(user) = cram_user(&decoded) {
+                    self.name_user(user);
+                }
                 self.disclose(mark);
             }
             Scheme::DigestMd5 => self.digest(&decoded, mark),
@@ -217,8 +236,12 @@ impl Exchange {
         if !says_something {
             return None;
         }
-        let both_halves = self.challenged || self.class != SecretClass::Crackable;
-        let confidence = if self.undecodable || !both_halves { Confidence::Possible } else { Confidence::Confirmed };
+        let both_halves = self.has_challenge || self.class != SecretClass::Crackable;
+        let confidence = match () {
+            () if self.undecodable || !both_halves => Confidence::Possible,
+            () if self.is_cut => Confidence::Probable,
+            () => Confidence::Confirmed,
+        };
         let variant = if self.had_initial { Variant::InitialResponse } else { Variant::Continuation };
         Some(Attempt {
             mechanism: self.name,
@@ -226,7 +249,7 @@ impl Exchange {
             variant,
             user: self.user,
             authzid: self.authzid,
-            secret: self.secret,
+            secret: self.secret.filter(|_| !self.is_cut),
             mark: self.disclosed.unwrap_or(last),
             outcome,
             code,
@@ -244,12 +267,18 @@ impl Exchange {
         }
     }
 
+    /// The last line of the client is not whole: it discloses, but what it holds is not the secret.
+    pub(super) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
     fn disclose(&mut self, mark: Mark) {
         self.disclosed = Some(mark);
     }
 
     fn name_user(&mut self, user: &[u8]) {
-        if !user.is_empty() {
+        // A control octet shows that this is no name but a message in the wrong place, secret and all.
+        if !user.is_empty() && !user.iter().any(u8::is_ascii_control) {
             self.user = Some(Text::new(user));
         }
     }
@@ -260,6 +289,12 @@ impl Exchange {
         let mut parts = message.splitn(3, |&c| c == 0);
         let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         match (second, third) {
+            // Neither a first NUL nor an end at the password: a NUL too few and one too many.
+            (Some(password), Some(b"")) if !first.is_empty() => {
+                self.name_user(first);
+                self.secret = Some(Secret::new(password));
+                self.disclose(mark);
+            }
             (Some(user), Some(password)) => {
                 let password = password.strip_suffix(&[0]).unwrap_or(password);
                 self.name_user(user);
@@ -283,18 +318,16 @@ impl Exchange {
         }
     }
 
-    /// Position decides; prompts are free text, but one that names the password first swaps the two.
+    /// Position decides; prompts are free text. When the password alone is prompted for first, that answer is it.
     fn login(&mut self, step: u32, answer: &[u8], mark: Mark) {
-        let is_password = match step {
-            0 => self.prompted_for_password && !self.had_initial,
-            _ => self.secret.is_none(),
-        };
-        if is_password {
+        // Only the first answer is ever named: a server may prompt for what it likes, clients answer in order.
+        if step == 0 && !self.prompted_for_password {
+            self.name_user(answer);
+        } else if step == 0 || !self.prompted_first {
             self.secret = Some(Secret::new(answer));
             self.disclose(mark);
-        } else if self.user.is_none() {
-            self.name_user(answer);
         }
+        self.prompted_first |= step == 0 && self.prompted_for_password;
     }
 
     fn digest(&mut self, message: &[u8], mark: Mark) {
@@ -339,7 +372,7 @@ impl Exchange {
             Some(domain) => self.name_user(&[&domain[..], b"\\", &user[..]].concat()),
             None => self.name_user(&user),
         }
-        self.challenged = true;
+        self.has_challenge = true;
         self.disclose(mark);
     }
 
@@ -373,6 +406,13 @@ pub(super) fn direct(mechanism: &'static str, variant: Variant, user: Option<Tex
         confidence: Confidence::Confirmed,
         is_inferred: false,
     }
+}
+
+/// RFC 2195 §2: the user, a space and the digest. Anything else may be a password in the wrong place.
+fn cram_user(message: &[u8]) -> Option<&[u8]> {
+    let at = message.iter().rposition(|&c| c == b' ')?;
+    let digest = &message[at + 1..];
+    (digest.len() == 32 && digest.iter().all(u8::is_ascii_hexdigit)).then_some(&message[..at])
 }
 
 fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
@@ -427,7 +467,8 @@ mod tests {
         exchange.challenge(b"VXNlcm5hbWU6");
         exchange.respond(b"YW5uYQ==", Mark::default());
         let attempt = exchange.conclude(Outcome::Accepted, None, Mark::default()).expect("an attempt");
-        assert_eq!(attempt.user.expect("a user").as_str(), "anna");
+        assert!(attempt.user.is_none(), "a server that chooses its prompts must not choose what is written");
+        assert!(attempt.secret.is_some());
     }
 
     #[test]
@@ -442,6 +483,25 @@ mod tests {
             "u@example.com",
             Some(b"tok"),
         );
+    }
+
+    #[test]
+    fn what_may_be_a_secret_in_the_wrong_place_is_no_name() {
+        check("PLAIN", &[b"alice\0S3CRET\0"], "alice", Some(b"S3CRET"));
+        check("LOGIN", &[b"\0alice\0S3CRET", b"x"], "", Some(b"x"));
+        check("LOGIN", &[b"", b"alice", b"S3CRET"], "", Some(b"S3CRET"));
+        check("CRAM-MD5", &[b"\0alice\0S3CRET"], "", None);
+        check("CRAM-MD5", &[b"S3CRET"], "", None);
+        let mut exchange = Exchange::new(b"LOGIN");
+        exchange.initial(b"=", Mark::default());
+        exchange.respond(b"YW5uYQ==", Mark::default());
+        exchange.respond(b"cHc=", Mark::default());
+        let attempt = exchange.conclude(Outcome::Accepted, None, Mark::default()).expect("an attempt");
+        assert_eq!(attempt.user.expect("a user").as_str(), "anna");
+        let mut unknown = Exchange::new(b"S3CRETPW");
+        unknown.initial(b"YW5uYQ==", Mark::default());
+        let attempt = unknown.conclude(Outcome::Rejected, None, Mark::default()).expect("an attempt");
+        assert_eq!(attempt.mechanism.as_str(), "OTHER");
     }
 
     #[test]

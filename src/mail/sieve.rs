@@ -241,7 +241,7 @@ fn judge_reply(is_ok: bool, status: &[u8], rest: &[u8]) -> (Outcome, Option<Text
         _ => Outcome::Rejected,
     };
     let tells = !is_ok && !code.is_empty();
-    (outcome, tells.then(|| Text::new(&code)))
+    (outcome, Text::code(&code).filter(|_| tells))
 }
 
 impl Machine for Sieve {

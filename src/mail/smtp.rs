@@ -99,11 +99,11 @@ impl Smtp {
         let (verb, argument) = split_verb(line.octets);
         let command = match verb.to_ascii_uppercase().as_slice() {
             b"EHLO" | b"LHLO" => {
-                cx.note(line.last, Observation::Client(Text::new(argument.trim_ascii())));
+                note_client(argument, line, cx);
                 Command::Ehlo
             }
             b"HELO" => {
-                cx.note(line.last, Observation::Client(Text::new(argument.trim_ascii())));
+                note_client(argument, line, cx);
                 Command::Helo
             }
             b"AUTH" => self.begin_auth(argument, line),
@@ -140,6 +140,9 @@ impl Smtp {
         let mut exchange = Exchange::new(name);
         if !initial.trim_ascii().is_empty() {
             exchange.initial(initial, line.last);
+            if line.is_cut {
+                exchange.cut();
+            }
         }
         self.auth = Some((exchange, line.last));
         self.auth_in_doubt = self.in_doubt;
@@ -261,7 +264,7 @@ impl Smtp {
             }
             Command::Recipient => self.recipients += usize::from(code / 100 == 2),
             // The server is done with the message, whatever its end looked like to us.
-            Command::Message if self.in_body => self.end_body(cx),
+            Command::Message if self.in_body => self.end_body(line.end, cx),
             _ => {}
         }
     }
@@ -282,9 +285,9 @@ impl Smtp {
         }
     }
 
-    fn end_body(&mut self, cx: &mut Context<'_>) {
+    fn end_body(&mut self, end: u64, cx: &mut Context<'_>) {
         self.in_body = false;
-        *cx.client = Mode::Lines;
+        cx.end_body_at(end);
         cx.note(cx.mark, Observation::Content);
     }
 
@@ -333,6 +336,12 @@ impl Smtp {
     }
 }
 
+fn note_client(name: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+    if let Some(name) = Text::host(name.trim_ascii()) {
+        cx.note(line.last, Observation::Client(name));
+    }
+}
+
 /// RFC 5321 §4.2: `code SP|- text`, or the code alone.
 pub(super) fn parse_reply(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = line else { return None };
@@ -358,13 +367,19 @@ impl Machine for Smtp {
         let line = match unit {
             Unit::Line(line) => line,
             Unit::BodyEnd => {
-                self.in_body = false;
-                cx.note(cx.mark, Observation::Content);
+                // When the server was done first, it counted as one then.
+                if std::mem::take(&mut self.in_body) {
+                    cx.note(cx.mark, Observation::Content);
+                }
                 return;
             }
             Unit::Literal { .. } | Unit::Skipped => return,
         };
-        if line.follows_loss && !VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(split_verb(line.octets).0)) {
+        let is_due = self.turn == Turn::AuthResponse && sasl::next_is_response(line.octets);
+        if line.follows_loss
+            && !is_due
+            && !VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(split_verb(line.octets).0))
+        {
             return;
         }
         if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
@@ -383,6 +398,9 @@ impl Machine for Smtp {
         }
         if let Some((exchange, mark)) = &mut self.auth {
             exchange.respond(line.octets, line.last);
+            if line.is_cut {
+                exchange.cut();
+            }
             *mark = line.last;
         }
         self.turn = Turn::AuthReply;

@@ -45,6 +45,22 @@ impl Text {
         Self { text: text.into(), is_lossy }
     }
 
+    /// A server's code: capitals, digits, `/` and `-`, at most 32. Free text where a code should stand is none.
+    #[must_use]
+    pub(super) fn code(octets: &[u8]) -> Option<Self> {
+        let is_code = |c: &u8| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, b'/' | b'-');
+        ((1..=32).contains(&octets.len()) && octets.iter().all(is_code)).then(|| Self::new(octets))
+    }
+
+    /// A host's name for itself (RFC 5321 §4.1.3): with a dot, hyphen or bracket, or short. Longer words without may
+    /// be base64 of something else.
+    #[must_use]
+    pub(super) fn host(octets: &[u8]) -> Option<Self> {
+        let is_host = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b'[' | b']' | b':');
+        let is_marked = octets.iter().any(|c| matches!(c, b'.' | b'-' | b'[' | b'_'));
+        (octets.iter().all(is_host) && (is_marked || octets.len() <= 15)).then(|| Self::new(octets))
+    }
+
     /// The safe text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -11,6 +11,7 @@ use crate::ops::console;
 use crate::output::Inputs;
 use crate::pipeline::{self, Overflow};
 use crossbeam_channel::bounded;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::thread;
@@ -51,6 +52,13 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     let began = Instant::now();
     let mut files = FileSet::open(&job.files);
     let inputs = files.names().to_vec();
+    let unread: Vec<String> =
+        files.problems().iter().filter(|problem| !problem.opened).map(ToString::to_string).collect();
+    if unread.len() == job.files.len() {
+        unread.iter().for_each(|problem| console::error(problem));
+        return Err(Failure::input("no input could be read; nothing was written"));
+    }
+    refuse_overwriting(job)?;
     let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, false)?;
     let mut book = Book::new(job.kinds, job.settings.limits.findings, inputs);
     let mut watcher = Watcher::new(began, !job.is_quiet);
@@ -85,6 +93,20 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
         console::line(&format!("{:?}", intake.counters));
     }
     Ok(code)
+}
+
+/// The output must not be one of the captures: opening it would destroy the evidence.
+fn refuse_overwriting(job: &ReplayJob) -> Result<(), Failure> {
+    let identity = |path: &std::path::Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let Some(output) = job.output.as_deref() else { return Ok(()) };
+    let Some(wanted) = identity(output) else { return Ok(()) };
+    match job.files.iter().find(|input| identity(input) == Some(wanted)) {
+        Some(input) => Err(Failure::usage(format!(
+            "{} is an input, and writing to it would destroy it; name another file with -o",
+            input.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Draws progress now and then.
