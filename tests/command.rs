@@ -274,3 +274,14 @@ fn every_finding_is_explained() {
         assert!(text.contains("Proof it needs") && text.lines().all(|line| line.len() <= 140), "{text}");
     }
 }
+
+#[test]
+fn an_output_that_is_an_input_is_refused_and_untouched() {
+    let copy = scratch("evidence.pcap", &std::fs::read(sample()).expect("the sample")).display().to_string();
+    let output = barewire(&["replay", &copy, "-o", &copy]);
+    assert_eq!(status(&output), 2, "{}", told(&output));
+    assert!(std::fs::read(&copy).expect("the copy") == std::fs::read(sample()).expect("the sample"));
+    let kept = scratch("kept.ndjson", b"an earlier run").display().to_string();
+    assert_eq!(status(&barewire(&["replay", "no-such-file.pcap", "-o", &kept])), 3);
+    assert_eq!(std::fs::read(&kept).expect("the file"), b"an earlier run");
+}

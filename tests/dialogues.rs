@@ -301,9 +301,99 @@ fn what_greets_or_logs_in_alike_is_not_taken_for_mail() {
         (4222, "S: INFO {}\nC: CONNECT {\"user\":\"ann\",\"pass\":\"made-up\"}\nS: +OK\nC: PING\nS: PONG"),
         (80, "C: GET / HTTP/1.1\nC: Authorization: Basic YW5uOm1hZGUtdXA=\nC:\nS: HTTP/1.1 200 OK\nS:"),
         (110, "C: GET / HTTP/1.1\nC: USER ann\nC:\nS: HTTP/1.1 400 Bad Request\nS:"),
+        (41001, "C: *2\nC: $4\nC: AUTH\nC: $7\nC: made-up\nS: +OK"),
         (6667, "C: PASS made-up\nC: NICK ann\nC: USER ann 0 * :Ann\nS: :irc.example 001 ann :hi"),
     ] {
         let (logins, session) = judged(&Transcript::parse(port, text));
         assert!(logins.is_empty() && session.is_none(), "{text}: {logins:?} {session:?}");
     }
+}
+
+#[test]
+fn a_broken_client_hello_held_behind_starttls_ends() {
+    let hello: &[u8] = b"\x16\x03\x01\x00\x05\x01aaaaGARBAGE AND MORE";
+    for (port, opening) in [
+        (110, "S: +OK hi\nC: STLS"),
+        (143, "S: * OK hi\nC: a STARTTLS"),
+        (587, "S: 220 mx ESMTP\nC: EHLO me\nS: 250 STARTTLS\nC: STARTTLS"),
+    ] {
+        let transcript = Transcript::parse(port, opening).say(barewire::testing::Speaker::Client, hello);
+        assert_eq!(judged(&transcript).0, [""; 0]);
+    }
+}
+
+#[test]
+fn what_was_sent_before_a_refusal_was_not_sent_in_spite_of_it() {
+    let text =
+        "S: * OK hi\nC: a1 LOGIN ann made-up\nS: a1 OK in\nC: a2 STARTTLS\nS: a2 NO\nC: a3 LOGOUT\nS: * BYE\nS: a3 OK";
+    let (records, _) = run(&Transcript::parse(143, text).play(), Link::Ethernet);
+    let raised =
+        |name: &str| records.iter().any(|record| matches!(record, Record::Finding(found) if found.id.name() == name));
+    assert!(raised("cleartext-password") && !raised("cleartext-after-starttls-refused"));
+}
+
+#[test]
+fn the_last_list_before_the_login_counts() {
+    let text = "S: * OK [CAPABILITY IMAP4rev1 STARTTLS] hi\nC: a1 CAPABILITY\nS: * CAPABILITY IMAP4rev1\nS: a1 OK\n\
+                C: a2 LOGIN ann made-up\nS: a2 OK in\nC: a3 LOGOUT\nS: * BYE\nS: a3 OK";
+    let (records, _) = run(&Transcript::parse(143, text).play(), Link::Ethernet);
+    let raised =
+        |name: &str| records.iter().any(|record| matches!(record, Record::Finding(found) if found.id.name() == name));
+    assert!(raised("starttls-not-offered") && !raised("starttls-offered-unused"));
+}
+
+#[test]
+fn mistakes_put_no_password_into_a_name() {
+    let hello = "S: 220 mx ESMTP\nC: EHLO me\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN\n";
+    // AUTH LOGIN =, then the user, then the password.
+    check(
+        587,
+        &format!(
+            "{hello}C: AUTH LOGIN =\nS: 334 VXNlcm5hbWU6\nC: YW5u\nS: 334 UGFzc3dvcmQ6\nC: UzNDUkVU\nS: 235 in\nC: QUIT\nS: 221"
+        ),
+        &["ann LOGIN accepted"],
+    );
+    // A prompt that names both.
+    check(
+        587,
+        &format!(
+            "{hello}C: AUTH LOGIN\nS: 334 VXNlcm5hbWUgKG5vdCB5b3VyIHBhc3N3b3JkKTo=\nC: YW5u\nS: 334 UGFzc3dvcmQ6\nC: UzNDUkVU\nS: 235 in\nC: QUIT\nS: 221"
+        ),
+        &["ann LOGIN accepted"],
+    );
+    check(587, &format!("{hello}C: AUTH S3CRETPW YW5u\nS: 504 no\nC: QUIT\nS: 221"), &["? OTHER refused-by-policy"]);
+    check(
+        110,
+        "S: +OK hi\nC: USER alice S3CRET\nS: -ERR no\nC: PASS S3CRET\nS: -ERR no\nC: QUIT\nS: +OK",
+        &["alice USER-PASS rejected"],
+    );
+    check(
+        110,
+        "S: +OK hi\nC: USER John Smith\nS: +OK\nC: PASS made-up\nS: +OK\nC: QUIT\nS: +OK",
+        &["John Smith USER-PASS accepted"],
+    );
+    let session = check(25, "S: 220 mx ESMTP\nC: HELO AGFsaWNlAFMzQ1JFVFMzQ1JFVA==\nS: 250 mx\nC: QUIT\nS: 221", &[]);
+    assert!(session.client_name.is_none());
+}
+
+#[test]
+fn an_early_answer_does_not_make_commands_of_a_message() {
+    use barewire::testing::Speaker::{Client, Server};
+    let transcript = Transcript::parse(25, "S: 220 mx ESMTP\nC: EHLO me\nS: 250 mx\nC: DATA\nS: 354 go")
+        .say(Client, b"Subject: x\r\n\r\n")
+        .say(Client, b"AUTH PLAIN AG1hbGxvcnkAZXZpbA==\r\n.\r\n")
+        .say(Server, b"250 queued\r\n")
+        .say(Client, b"AUTH PLAIN AGFubgBtYWRlLXVw\r\n")
+        .say(Server, b"235 in\r\n");
+    assert_eq!(judged(&transcript).0, ["ann PLAIN accepted"]);
+}
+
+#[test]
+fn the_client_of_imap_names_itself_by_id() {
+    let session = check(
+        143,
+        "S: * OK hi\nC: a1 ID (\"version\" \"1\" \"name\" \"sodr\")\nS: * ID NIL\nS: a1 OK\nC: a2 LOGOUT\nS: * BYE\nS: a2 OK",
+        &[],
+    );
+    assert_eq!(session.client_name.expect("a name").as_str(), "sodr");
 }
