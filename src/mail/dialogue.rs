@@ -111,7 +111,7 @@ struct Channel {
     kept_lost: bool,
     /// Part of a body was lost, its terminator maybe.
     body_lost: bool,
-    /// The server is done with the body: commands begin with what the client sent having seen that much.
+    /// The server is done with the body or would not have the literal: commands begin with what the client sent having seen that much.
     resumes_at: Option<u64>,
     is_tls: bool,
     offset: u64,
@@ -269,7 +269,7 @@ impl<M: Machine> Dialogue<M> {
             && input.mark.seen.is_none_or(|seen| seen >= end)
         {
             self.client.resumes_at = None;
-            if matches!(self.client.mode, Mode::Body(_)) {
+            if matches!(self.client.mode, Mode::Body(_) | Mode::Skip(_)) {
                 self.client.mode = Mode::Lines;
             }
         }

@@ -325,9 +325,11 @@ impl Imap {
         }
         self.in_doubt = false;
         self.may_not_infer |= cx.answers_unseen(line);
-        // A refused literal ends its command: what follows is a new line.
-        if self.open.as_ref().is_some_and(|open| open.waits && *open.tag == *tag) {
-            self.open = None;
+        // A refused literal ends its command: what follows is a new line, but for octets of the literal that the
+        // client sent before it had seen the refusal.
+        if let Some(open) = self.open.take_if(|open| open.waits && *open.tag == *tag) {
+            *cx.client = Mode::Skip(open.literal);
+            cx.end_body_at(line.end);
             return;
         }
         let Some(at) = self.pending.iter().position(|pending| *pending.tag == *tag) else { return };
