@@ -2,7 +2,7 @@
 //!
 //! One engine holds the flows of one worker. It fails never and logs nothing; what it could not follow it counts.
 
-use crate::finding::{Case, Ending, Flow, Record};
+use crate::finding::{Case, Court, Ending, Flow, Policy, Record};
 use crate::limits::{EMBRYO_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS};
 use crate::mail::{
     Confidence, Detector, End, Hint, Interest, Known, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless,
@@ -13,6 +13,7 @@ use crate::stream::{
     Slot,
 };
 use crate::wire::{Flags, Frame, PacketRef, Segment, Skip, Timestamp, decode};
+use std::sync::Arc;
 
 /// Which ports suggest which protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,17 @@ impl Default for Ports {
 impl Ports {
     /// Sets the ports where a protocol speaks clear text, in place of the usual ones.
     pub fn set(&mut self, protocol: Protocol, list: &[u16]) {
-        self.hints.retain(|(port, hint)| (hint.protocol != protocol || hint.is_implicit_tls) && !list.contains(port));
-        self.hints.extend(list.iter().map(|&port| (port, Hint { protocol, is_implicit_tls: false })));
+        self.replace(Hint { protocol, is_implicit_tls: false }, list);
+    }
+
+    /// Sets the ports where TLS must come first, in place of the usual ones.
+    pub fn set_implicit_tls(&mut self, protocol: Protocol, list: &[u16]) {
+        self.replace(Hint { protocol, is_implicit_tls: true }, list);
+    }
+
+    fn replace(&mut self, hint: Hint, list: &[u16]) {
+        self.hints.retain(|(port, known)| *known != hint && !list.contains(port));
+        self.hints.extend(list.iter().map(|&port| (port, hint)));
     }
 
     /// What a server's port suggests.
@@ -104,6 +114,8 @@ pub struct Settings {
     pub ports: Ports,
     /// Key of all fingerprints.
     pub key: FingerprintKey,
+    /// What the operator says of networks and accounts.
+    pub policy: Arc<Policy>,
 }
 
 /// Follows the flows of one worker.
@@ -152,6 +164,8 @@ struct Talk {
     has_gap: [bool; 2],
     has_fin: bool,
     vlan: Option<u16>,
+    /// Sequence numbers of the first octets, client and server.
+    isns: Option<[u32; 2]>,
     start: PacketRef,
     last: PacketRef,
     packets: u64,
@@ -392,6 +406,8 @@ impl Live {
             has_gap: [false; 2],
             has_fin: false,
             vlan: segment.vlan,
+            isns: chosen
+                .and_then(|chosen| Some([chosen.first[client.index()]?.0, chosen.first[client.other().index()]?.0])),
             start: chosen.map_or(frame.at, |chosen| chosen.start),
             last: frame.at,
             packets: 0,
@@ -482,7 +498,8 @@ impl Live {
         };
         if let App::Mail(_, case) | App::Done(case) = talk.app {
             counters.mail_flows += 1;
-            case.conclude(&ending, records);
+            let mut court = Court { key: &settings.key, policy: &settings.policy, records };
+            case.conclude(&ending, &mut court);
         }
     }
 }
@@ -510,6 +527,7 @@ impl Talk {
             start: self.start,
             protocol,
             vlan: self.vlan,
+            isns: self.isns,
         }
     }
 
@@ -558,7 +576,7 @@ impl Receiver for Feed<'_> {
 
     fn gap(&mut self, side: Side, _: u64, len: u64, at: PacketRef) {
         let direction = self.talk.direction(side);
-        let mark = Mark { at, seen: None };
+        let mark = Mark { at, seen: None, end: 0 };
         match &mut self.talk.app {
             App::Probing(probe) => probe.push_gap(direction, len, mark),
             App::Mail(detector, _) => {
@@ -586,7 +604,7 @@ impl Feed<'_> {
             Verdict::Tls => {
                 let (Some(hint), Some(probe)) = (hint, self.take_probe()) else { return };
                 let released = probe.release_tls(self.out);
-                let case = Case::new(self.talk.flow(hint.protocol), Confidence::Probable, true);
+                let case = Case::new(self.talk.flow(hint.protocol), Confidence::Probable, true, true);
                 self.talk.app = App::Mail(released.detector, Box::new(case));
                 self.judge();
                 self.heed(released.interest);
@@ -598,11 +616,14 @@ impl Feed<'_> {
         let Some(probe) = self.take_probe() else { return };
         if is_swapped {
             self.talk.client = self.talk.client.other();
+            self.talk.isns = self.talk.isns.map(|[client, server]| [server, client]);
             self.talk.octets.reverse();
         }
         let start = Start { is_midstream: self.talk.is_midstream, server_captured: self.talk.server_captured };
         let released = probe.release(protocol, start, is_swapped, self.out);
-        let case = Case::new(self.talk.flow(protocol), confidence, false);
+        let flow = self.talk.flow(protocol);
+        let is_implicit_port = self.settings.ports.hint(flow.server.port).is_some_and(|hint| hint.is_implicit_tls);
+        let case = Case::new(flow, confidence, false, is_implicit_port);
         self.talk.app = App::Mail(released.detector, Box::new(case));
         self.judge();
         self.heed(released.interest);
@@ -621,8 +642,9 @@ impl Feed<'_> {
     /// Lets the case judge what was noted.
     fn judge(&mut self) {
         if let App::Mail(_, case) | App::Done(case) = &mut self.talk.app {
+            let mut court = Court { key: &self.settings.key, policy: &self.settings.policy, records: self.records };
             for (mark, observation) in self.out.drain() {
-                case.observe(mark, observation, &self.settings.key, self.records);
+                case.observe(mark, observation, &mut court);
             }
         }
     }

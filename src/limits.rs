@@ -55,19 +55,36 @@ pub const REPLY_WAIT_NS: u64 = 30 * SECOND;
 
 /// Octets per direction within which the protocol must show itself.
 pub const PROBE_OCTETS: usize = 2048;
+/// Octets of a PROXY preamble: addresses take 216 at most, and what senders add to them (names, certificates' names)
+/// stays far below this. A longer one is not waited for.
+pub const PROXY_OCTETS: usize = 4 * 1024;
+/// Lines in which a wrong identification shows, or never will.
+pub const GUARD_LINES: u32 = 64;
+/// What is kept of each of them: a tag, a verb and a space.
+pub const GUARD_LINE_OCTETS: usize = 64;
 /// A command or reply line. RFC 5321 §4.5.3.1.4 allows 512; banners and capability lists in the field are longer.
 pub const LINE_OCTETS: usize = 8 * 1024;
 /// A line of a SASL exchange: RFC 4954 §4 asks for 12288.
 pub const SASL_LINE_OCTETS: usize = 16 * 1024;
-/// An IMAP line without its literals.
+/// An IMAP or ACAP line without its literals.
 pub const IMAP_LINE_OCTETS: usize = 64 * 1024;
-/// A literal that is an argument of LOGIN or a SASL response; a longer one is counted, not kept.
+/// A literal that is an argument of LOGIN, a SASL response or challenge; a longer one is counted, not kept.
 pub const LITERAL_OCTETS: usize = 4 * 1024;
+/// A chunk of a message by BDAT; a longer one is a lie that would have the rest of the connection skipped.
+pub const CHUNK_OCTETS: u64 = 1 << 40;
 /// Client octets held until the deciding reply is known.
 pub const HELD_OCTETS: usize = 64 * 1024;
 /// Commands without reply. A client that pipelines more is not reading replies.
 pub const PENDING_COMMANDS: usize = 1024;
 /// Octets of a TLS hello that are read.
 pub const HELLO_OCTETS: usize = 16 * 1024;
+/// Octets of a Certificate message that are read: a chain of a few certificates is 4 to 8 KiB, one with hundreds of
+/// names or post-quantum signatures several times that.
+pub const CERTIFICATE_OCTETS: usize = 64 * 1024;
+/// Names of a certificate that are told. Mail servers have a few; those of large hosters have hundreds.
+pub const CERTIFICATE_NAMES: usize = 16;
+/// Octets of both directions after a TLS handshake within which the first application data must come: a session
+/// that exchanges more without any is renegotiating and shows nothing else.
+pub const TLS_TAIL_OCTETS: u64 = 64 * 1024;
 /// Characters of any text from the wire in a record.
 pub const TEXT_CHARS: usize = 256;

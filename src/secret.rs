@@ -5,7 +5,7 @@
 //! for the run unless the operator gave one.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A password or bearer token as it stood on the wire, wiped on drop.
@@ -16,6 +16,28 @@ impl Secret {
     #[must_use]
     pub fn new(octets: &[u8]) -> Self {
         Self(octets.into())
+    }
+}
+
+impl Secret {
+    /// Whether there is nothing to it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Why anybody could guess it: it is empty, the user's own name, or its SHA-256 stands in the sorted list. Compared
+    /// in memory only.
+    #[must_use]
+    pub fn weakness(&self, user: &str, digests: &[[u8; 32]]) -> Option<&'static str> {
+        let local = user.split('@').next().unwrap_or(user);
+        let is_name = |name: &str| !name.is_empty() && self.0.eq_ignore_ascii_case(name.as_bytes());
+        match () {
+            () if self.0.is_empty() => Some("empty"),
+            () if is_name(user) || is_name(local) => Some("equals-user"),
+            () if digests.binary_search(&Sha256::digest(&self.0).into()).is_ok() => Some("listed"),
+            () => None,
+        }
     }
 }
 

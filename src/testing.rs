@@ -5,16 +5,23 @@
 
 use crate::capture::FileSet;
 use crate::engine::{Counters, Engine, Ports, Settings};
-use crate::finding::Record;
+use crate::finding::{Collected, Collector, Correlator, Policy, Record, Session};
 use crate::limits::Limits;
+use crate::mail::Outcome;
 use crate::secret::FingerprintKey;
 use crate::wire::{Endpoint, Flags, Frame, LinkType, PacketRef, Segment, Timestamp};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Settings with a fixed fingerprint key.
 #[must_use]
 pub fn settings() -> Settings {
-    Settings { limits: Limits::default(), ports: Ports::default(), key: FingerprintKey::new(&[7; 32]) }
+    Settings {
+        limits: Limits::default(),
+        ports: Ports::default(),
+        key: FingerprintKey::new(&[7; 32]),
+        policy: Arc::default(),
+    }
 }
 
 /// All records of the files, read as one capture, and what was counted.
@@ -31,10 +38,52 @@ pub fn replay(paths: &[PathBuf]) -> (Vec<Record>, Counters) {
     (records, *engine.counters())
 }
 
+/// The distinct findings that records come to: counted together and judged against each other.
+#[must_use]
+pub fn collect(records: &[Record]) -> Vec<Collected> {
+    let mut collector = Collector::new(Limits::default().findings, vec!["input".to_owned()]);
+    let mut correlator = Correlator::default();
+    for record in records {
+        match record {
+            Record::Finding(finding) => drop(collector.add((**finding).clone())),
+            Record::Login(login) => correlator.login(login),
+            Record::Session(session) => correlator.session(session),
+        }
+    }
+    for finding in correlator.conclude(&Policy::default()) {
+        collector.add(finding);
+    }
+    collector.drain()
+}
+
 /// All records of the packets, each in a frame of its own, and what was counted.
 #[must_use]
 pub fn run(packets: &[Packet], link: Link) -> (Vec<Record>, Counters) {
     run_frames(&frames(packets, link))
+}
+
+/// Logins as `user mechanism outcome`, and the session.
+#[must_use]
+pub fn judged(transcript: &Transcript) -> (Vec<String>, Option<Session>) {
+    let (records, _) = run(&transcript.play(), Link::Ethernet);
+    let mut logins = Vec::new();
+    let mut session = None;
+    for record in records {
+        match record {
+            Record::Login(login) => {
+                let outcome = match login.outcome {
+                    Outcome::Unknown(reason) => reason.name(),
+                    known => known.name(),
+                };
+                let user = login.user.as_ref().map_or("?", |user| user.as_str());
+                logins.push((login.ordinal, format!("{user} {} {outcome}", login.mechanism.as_str())));
+            }
+            Record::Session(found) => session = Some(*found),
+            Record::Finding(_) => {}
+        }
+    }
+    logins.sort();
+    (logins.into_iter().map(|(_, login)| login).collect(), session)
 }
 
 /// All records of the frames, and what was counted.
@@ -274,6 +323,10 @@ pub struct Transcript {
     has_fins: bool,
     only: Option<Speaker>,
     start: Timestamp,
+    /// Turns that were said and not captured.
+    lost: Vec<usize>,
+    /// Who resets the connection in place of the FINs.
+    reset: Option<Speaker>,
 }
 
 impl Transcript {
@@ -291,6 +344,8 @@ impl Transcript {
             has_fins: true,
             only: None,
             start: Timestamp(1_700_000_000_000_000_000),
+            lost: Vec::new(),
+            reset: None,
         }
     }
 
@@ -315,6 +370,29 @@ impl Transcript {
     #[must_use]
     pub fn say(mut self, speaker: Speaker, octets: &[u8]) -> Self {
         self.turns.push((speaker, octets.to_vec()));
+        self
+    }
+
+    /// Adds octets to the last turn, in its segment.
+    #[must_use]
+    pub fn say_more(mut self, octets: &[u8]) -> Self {
+        if let Some((_, said)) = self.turns.last_mut() {
+            said.extend_from_slice(octets);
+        }
+        self
+    }
+
+    /// The last turn was said and not captured.
+    #[must_use]
+    pub fn lose_last(mut self) -> Self {
+        self.lost.push(self.turns.len() - 1);
+        self
+    }
+
+    /// That end resets the connection in place of the FINs.
+    #[must_use]
+    pub fn reset_by(mut self, speaker: Speaker) -> Self {
+        (self.reset, self.has_fins) = (Some(speaker), false);
         self
     }
 
@@ -384,11 +462,18 @@ impl Transcript {
         } else {
             stage.next = self.isn.map(|isn| isn.wrapping_add(1));
         }
-        for (speaker, said) in &self.turns {
+        for (at, (speaker, said)) in self.turns.iter().enumerate() {
+            let captured = stage.packets.len();
             for part in said.chunks(self.segment) {
                 stage.send(*speaker, Flags::ACK | PUSH, part);
             }
+            if self.lost.contains(&at) {
+                stage.packets.truncate(captured);
+            }
             stage.send(speaker.other(), Flags::ACK, &[]);
+        }
+        if let Some(speaker) = self.reset {
+            stage.send(speaker, Flags::RST | Flags::ACK, &[]);
         }
         if self.has_fins {
             stage.send(Speaker::Client, Flags::FIN | Flags::ACK, &[]);

@@ -285,3 +285,46 @@ fn an_output_that_is_an_input_is_refused_and_untouched() {
     assert_eq!(status(&barewire(&["replay", "no-such-file.pcap", "-o", &kept])), 3);
     assert_eq!(std::fs::read(&kept).expect("the file"), b"an earlier run");
 }
+
+#[test]
+fn the_page_of_findings_is_what_explain_prints() {
+    let page = root("docs/findings.md");
+    let printed = String::from_utf8(barewire(&["explain", "--markdown"]).stdout).expect("text");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&page, &printed).expect("written");
+    }
+    assert!(std::fs::read_to_string(&page).unwrap_or_default() == printed, "UPDATE=1 writes docs/findings.md anew");
+}
+
+#[test]
+fn what_the_operator_says_wrong_is_one_line_that_names_it() {
+    let list = scratch("not-digests.txt", b"\nhunter2\n");
+    let list = format!("--weak-secrets={}", list.display());
+    for (option, hint) in [
+        ("--trusted-segments=10.0.0.0/33", "ADDRESS/BITS"),
+        ("--tls-ports=imap=x", "no port"),
+        (&list, "line 2"),
+        ("--weak-secrets=/nonexistent/list", "/nonexistent/list"),
+    ] {
+        let output = barewire(&["replay", option, &sample()]);
+        assert_eq!(status(&output), 2, "{option}");
+        assert!(told(&output).contains(hint), "{option}: {}", told(&output));
+        assert!(!told(&output).contains("hunter2"), "what a list holds may be a password");
+    }
+}
+
+#[test]
+fn a_listed_password_is_weak_and_stays_unwritten() {
+    // SHA-256 of a password in the sample; made up, as all of them.
+    let secrets = std::fs::read_to_string(root("tests/bed/users.tsv")).expect("the made-up accounts");
+    let password =
+        secrets.lines().filter_map(|line| line.split('\t').nth(1)).next_back().expect("a password").to_owned();
+    use sha2::{Digest as _, Sha256};
+    let digest: String = Sha256::digest(&password).iter().map(|octet| format!("{octet:02x}")).collect();
+    let list = scratch("digests.txt", format!("{digest} in a list\n").as_bytes());
+    let output = barewire(&["replay", &format!("--weak-secrets={}", list.display()), &sample()]);
+    let weak: Vec<Value> =
+        records(&output).into_iter().filter(|line| line["event"]["action"] == "weak-secret").collect();
+    assert!(!weak.is_empty() && weak.iter().all(|line| line["barewire"]["evidence"]["kind"] == "listed"), "{weak:?}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(&password));
+}

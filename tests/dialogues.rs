@@ -4,32 +4,8 @@
 //! the same logins. Credentials are the RFCs' own examples or made up.
 
 use barewire::finding::{Offer, Record, Session};
-use barewire::mail::Outcome;
-use barewire::testing::{Link, Transcript, run};
-
-/// Logins as `user mechanism outcome`, and the session.
-fn judged(transcript: &Transcript) -> (Vec<String>, Option<Session>) {
-    let (records, counters) = run(&transcript.play(), Link::Ethernet);
-    assert!(counters.is_balanced());
-    let mut logins = Vec::new();
-    let mut session = None;
-    for record in records {
-        match record {
-            Record::Login(login) => {
-                let outcome = match login.outcome {
-                    Outcome::Unknown(reason) => reason.name(),
-                    known => known.name(),
-                };
-                let user = login.user.as_ref().map_or("?", |user| user.as_str());
-                logins.push((login.ordinal, format!("{user} {} {outcome}", login.mechanism.as_str())));
-            }
-            Record::Session(found) => session = Some(*found),
-            Record::Finding(_) => {}
-        }
-    }
-    logins.sort();
-    (logins.into_iter().map(|(_, login)| login).collect(), session)
-}
+use barewire::mail::Reason;
+use barewire::testing::{Link, Transcript, judged, run};
 
 fn check(port: u16, text: &str, expected: &[&str]) -> Session {
     let whole = Transcript::parse(port, text);
@@ -99,7 +75,8 @@ fn pop3_bodies_and_lists_are_no_replies_and_no_commands() {
         "S: +OK hi\nC: USER ann\nS: +OK\nC: PASS made-up\nS: +OK in\nC: LIST\nS: +OK\nS: 1 200\nS: .\nC: RETR 1\nS: +OK 60 octets\nS: USER mallory\nS: PASS x\nS: +OK\nS: -ERR\nS: ..\nS: .\nC: CAPA\nS: +OK\nS: STLS\nS: USER\nS: .\nC: QUIT\nS: +OK",
         &["ann USER-PASS accepted"],
     );
-    assert_eq!((session.messages, session.starttls.offer), (1, Offer::Offered));
+    // STLS is for before the login (RFC 2595 §4): what is listed after it is no offer.
+    assert_eq!((session.messages, session.starttls.offer), (1, Offer::Unknown(Reason::NotAsked)));
 }
 
 #[test]
@@ -342,6 +319,16 @@ fn the_last_list_before_the_login_counts() {
     assert!(raised("starttls-not-offered") && !raised("starttls-offered-unused"));
 }
 
+/// RFC 3977 §3.1: one or more blanks or tabs between the words.
+#[test]
+fn words_of_nntp_may_stand_apart() {
+    check(
+        119,
+        "S: 200 news\nC: AUTHINFO  USER  bob\nS: 381 go\nC: AUTHINFO\tPASS\tmade-up\nS: 281 in\nC: QUIT\nS: 205",
+        &["bob AUTHINFO accepted"],
+    );
+}
+
 #[test]
 fn mistakes_put_no_password_into_a_name() {
     let hello = "S: 220 mx ESMTP\nC: EHLO me\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN\n";
@@ -370,7 +357,27 @@ fn mistakes_put_no_password_into_a_name() {
     check(
         110,
         "S: +OK hi\nC: USER John Smith\nS: +OK\nC: PASS made-up\nS: +OK\nC: QUIT\nS: +OK",
-        &["John Smith USER-PASS accepted"],
+        &["John USER-PASS accepted"],
+    );
+    // XOAUTH2 with blanks, or with what people write for ^A, between its fields.
+    for response in ["dXNlcj1hbGljZSBhdXRoPUJlYXJlciBTM0NSRVQ=", "dXNlcj1hbGljZV5BYXV0aD1CZWFyZXIgUzNDUkVUXkFeQQ=="] {
+        check(
+            587,
+            &format!("{hello}C: AUTH XOAUTH2 {response}\nS: 235 in\nC: QUIT\nS: 221"),
+            &["alice XOAUTH2 accepted"],
+        );
+    }
+    check(
+        587,
+        &format!(
+            "{hello}C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YWxpY2UgUzNDUkVU\nS: 334 UGFzc3dvcmQ6\nC: UzNDUkVU\nS: 235 in\nC: QUIT\nS: 221"
+        ),
+        &["alice LOGIN accepted"],
+    );
+    check(
+        119,
+        "S: 200 news\nC: AUTHINFO USER alice S3CRET\nS: 381 go\nC: AUTHINFO PASS S3CRET\nS: 281 in\nC: QUIT\nS: 205",
+        &["alice AUTHINFO accepted"],
     );
     let session = check(25, "S: 220 mx ESMTP\nC: HELO AGFsaWNlAFMzQ1JFVFMzQ1JFVA==\nS: 250 mx\nC: QUIT\nS: 221", &[]);
     assert!(session.client_name.is_none());
@@ -395,5 +402,5 @@ fn the_client_of_imap_names_itself_by_id() {
         "S: * OK hi\nC: a1 ID (\"version\" \"1\" \"name\" \"sodr\")\nS: * ID NIL\nS: a1 OK\nC: a2 LOGOUT\nS: * BYE\nS: a2 OK",
         &[],
     );
-    assert_eq!(session.client_name.expect("a name").as_str(), "sodr");
+    assert_eq!(session.client_name.expect("a name").as_str(), "sodr 1");
 }

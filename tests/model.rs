@@ -22,7 +22,7 @@ struct Script {
     logins: &'static [(&'static str, &'static str)],
 }
 
-const SCRIPTS: [Script; 4] = [
+const SCRIPTS: [Script; 5] = [
     Script {
         port: 110,
         text: "S: +OK ready
@@ -119,6 +119,38 @@ const SCRIPTS: [Script; 4] = [
             C: QUIT
             S: +OK bye",
         logins: &[("ann", "accepted")],
+    },
+    Script {
+        port: 674,
+        text: "S: * ACAP (IMPLEMENTATION \"made up\") (SASL \"LOGIN\") (STARTTLS)
+            C: a1 AUTHENTICATE \"LOGIN\"
+            S: + \"Username:\"
+            C: \"ann\"
+            S: + \"Password:\"
+            C: \"wrong-and-made-up\"
+            S: a1 NO \"no\"
+            C: a2 AUTHENTICATE \"LOGIN\" {3}
+            S: + \"go ahead\"
+            C: bob
+            S: + {9}
+            S: Password:
+            C: {7+}
+            C: made-up
+            S: a2 OK \"in\"
+            C: a3 STORE (\"/option/~/x\" \"a\" {53+}
+            C: a9 AUTHENTICATE \"LOGIN\" \"mallory\"
+            C: \"not-a-password\"
+            C: )
+            S: a3 OK \"stored\"
+            C: a4 SEARCH \"/option/~/\" ALL
+            S: a4 ENTRY \"x\" {12}
+            S: a8 OK \"in\"
+            S: )
+            S: a4 OK \"done\"
+            C: a6 LOGOUT
+            S: * BYE \"bye\"
+            S: a6 OK \"done\"",
+        logins: &[("ann", "rejected"), ("bob", "accepted")],
     },
 ];
 

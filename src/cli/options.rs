@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::engine::{Ports, Settings};
-use crate::finding::SEVERITIES;
+use crate::finding::{Policy, SEVERITIES, Segment, WeakSecrets};
 use crate::limits::Limits;
 use crate::mail::PROTOCOLS;
 use crate::run::{Judging, Kinds};
@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A kind of record.
@@ -76,6 +77,25 @@ pub(super) struct Common {
     #[arg(long, value_name = "PROTO=LIST", value_parser = parse_ports, help_heading = "Judging")]
     ports: Vec<PortList>,
 
+    /// Ports where TLS must come first, such as imap=993,1993, in place of the usual ones.
+    #[arg(long, value_name = "PROTO=LIST", value_parser = parse_ports, help_heading = "Judging")]
+    tls_ports: Vec<PortList>,
+
+    /// Networks whose path is protected otherwise, such as a VPN; between two ends in them findings weigh less.
+    #[arg(long, value_name = "CIDR,...", value_delimiter = ',', value_parser = parse_segment)]
+    #[arg(env = "BAREWIRE_TRUSTED_SEGMENTS", hide_env = true, help_heading = "Judging")]
+    trusted_segments: Vec<Segment>,
+
+    /// Accounts that open more than a mailbox, such as root,admin; their exposure weighs more.
+    #[arg(long, value_name = "USER,...", value_delimiter = ',')]
+    #[arg(env = "BAREWIRE_PRIVILEGED_USERS", hide_env = true, help_heading = "Judging")]
+    privileged_users: Vec<String>,
+
+    /// Report passwords that are empty or the user's own name, and those whose SHA-256 (64 hexadecimal digits a line)
+    /// stands in FILE. Compared in memory only; what is written is that a password is weak, never the password.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Judging")]
+    weak_secrets: Option<Option<PathBuf>>,
+
     /// Worker threads; 0 does everything on one thread. By default 0 on up to two cores, else one less than the
     /// cores, at most 8.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
@@ -101,18 +121,60 @@ fn parse_ports(text: &str) -> Result<PortList, String> {
     Ok(PortList { protocol: info.protocol, ports })
 }
 
+fn parse_segment(text: &str) -> Result<Segment, String> {
+    Segment::parse(text).ok_or_else(|| "write it as ADDRESS/BITS, such as 10.0.0.0/8 or 2001:db8::/32".to_owned())
+}
+
+/// Reads a list of SHA-256 digests, one a line; what follows a digest on its line is not looked at.
+fn read_digests(path: &Path) -> Result<Vec<[u8; 32]>, Failure> {
+    let fail = |what: String| Failure::usage(format!("list of weak passwords {}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let digest = |line: &str| -> Option<[u8; 32]> {
+        let digits = line.get(..64)?;
+        let mut digest = [0; 32];
+        for (octet, at) in digest.iter_mut().zip((0..64).step_by(2)) {
+            *octet = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(digest)
+    };
+    let mut digests = Vec::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = || fail(format!("line {}: 64 hexadecimal digits of SHA-256 must stand there", at + 1));
+        digests.push(digest(line.trim()).ok_or_else(wrong)?);
+    }
+    digests.sort_unstable();
+    Ok(digests)
+}
+
 impl Common {
+    /// What the operator says of networks and accounts.
+    fn policy(&self) -> Result<Arc<Policy>, Failure> {
+        let weak_secrets = match &self.weak_secrets {
+            None => None,
+            Some(None) => Some(WeakSecrets::default()),
+            Some(Some(path)) => Some(WeakSecrets { digests: read_digests(path)? }),
+        };
+        Ok(Arc::new(Policy {
+            trusted_segments: self.trusted_segments.clone(),
+            privileged_users: self.privileged_users.iter().cloned().collect(),
+            weak_secrets,
+        }))
+    }
+
     /// What the engine is told.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let mut ports = Ports::default();
         for list in &self.ports {
             ports.set(list.protocol, &list.ports);
         }
+        for list in &self.tls_ports {
+            ports.set_implicit_tls(list.protocol, &list.ports);
+        }
         let key = match &self.fingerprint_key {
             Some(path) => read_key(path)?,
             None => random_key()?,
         };
-        Ok(Settings { limits: Limits::default(), ports, key })
+        Ok(Settings { limits: Limits::default(), ports, key, policy: self.policy()? })
     }
 
     /// What the exit status depends on.

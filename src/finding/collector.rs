@@ -1,13 +1,13 @@
 //! Counts equal findings together: the same finding on the same server (client, user, mechanism) is one, however
 //! often it happens and on whichever worker.
 
-use super::catalogue::Key;
+use super::catalogue::FindingId;
 use super::record::Finding;
-use crate::mail::Outcome;
-use crate::wire::PacketRef;
+use super::uid::Uid;
+use crate::mail::{Outcome, Protocol, Text};
+use crate::wire::{Endpoint, PacketRef};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
-use sha2::{Digest as _, Sha256};
 use std::hash::BuildHasher as _;
 
 /// Distinct clients and users counted for one finding; beyond it the count is a lower bound.
@@ -18,8 +18,8 @@ const DISTINCT: usize = 10_000;
 pub struct Collected {
     /// The occurrence that says most, with the gravest severity and highest confidence of all.
     pub finding: Finding,
-    /// Stable identity: 16 characters of base32, from the finding's name and key fields only.
-    pub uid: String,
+    /// Stable identity, from the finding's name and key fields only.
+    pub uid: Uid,
     /// Occurrences.
     pub count: u64,
     /// First packet that shows it.
@@ -46,7 +46,7 @@ struct Distinct {
 
 /// All findings of a run, bounded.
 pub struct Collector {
-    entries: HashMap<[u8; 10], Entry, RandomState>,
+    entries: HashMap<Uid, Entry, RandomState>,
     limit: usize,
     /// Names of the inputs, by their index.
     inputs: Vec<String>,
@@ -80,14 +80,16 @@ impl Collector {
 
     /// Counts one occurrence; gives the entry back when it is the first of its kind.
     pub fn add(&mut self, finding: Finding) -> Option<&Collected> {
-        let digest = self.digest(&finding);
+        let uid = finding.uid.unwrap_or_else(|| {
+            Uid::of(&finding, self.inputs.get(finding.at.input as usize).map_or("", String::as_str))
+        });
         let hasher = &self.hasher;
         let mut is_new = false;
-        let entry = self.entries.entry(digest).or_insert_with(|| {
+        let entry = self.entries.entry(uid).or_insert_with(|| {
             is_new = true;
             let at = finding.at;
             let collected = Collected {
-                uid: base32(&digest),
+                uid,
                 count: 0,
                 first: at,
                 last: at,
@@ -95,7 +97,7 @@ impl Collector {
                 users: u64::from(finding.user.is_some()),
                 finding: finding.clone(),
             };
-            let is_open = matches!(finding.id.entry().key, Key::Server | Key::ServerClient);
+            let is_open = !finding.id.entry().key.fixes_client_and_user();
             Entry { collected, distinct: is_open.then(Box::default) }
         });
         entry.add(finding, hasher);
@@ -105,40 +107,46 @@ impl Collector {
     /// Takes all findings, by the time of their last occurrence.
     pub fn drain(&mut self) -> Vec<Collected> {
         let mut all: Vec<Collected> = self.entries.drain().map(|(_, entry)| entry.collected).collect();
-        all.sort_unstable_by(|a, b| (a.last, &a.uid).cmp(&(b.last, &b.uid)));
+        give_way(&mut all);
+        all.sort_unstable_by_key(|collected| (collected.last, collected.uid));
         all
     }
+}
 
-    /// SHA-256 over the finding's name and key fields, 80 bits of it: what the identity is made of. Never the
-    /// client's port, a time, a packet number or a fingerprint.
-    fn digest(&self, finding: &Finding) -> [u8; 10] {
-        let mut hash = Sha256::new();
-        hash.update(finding.id.name());
-        let key = finding.id.entry().key;
-        if let (Some(flow), false) = (finding.flow, key == Key::Input) {
-            hash.update(flow.server.address.to_be_bytes());
-            hash.update(flow.server.port.to_be_bytes());
-            hash.update(flow.protocol.name());
-            if key != Key::Server {
-                hash.update(flow.client.address.to_be_bytes());
+/// Who a finding about a name or an offer is about: server, and client and user where they matter.
+type About = (Endpoint, Protocol, Option<(u128, Text)>);
+
+/// Weaker findings leave where a stronger one says the same: an advertised login once one was accepted, a name once a
+/// secret of its owner was seen.
+fn give_way(all: &mut Vec<Collected>) {
+    let about = |finding: &Finding, with_user: bool| -> Option<About> {
+        let flow = finding.flow?;
+        let user = with_user.then(|| finding.user.clone()).flatten().map(|user| (flow.client.address, user));
+        Some((flow.server, flow.protocol, user))
+    };
+    let mut stronger: HashSet<About, RandomState> = HashSet::default();
+    for Collected { finding, .. } in all.iter() {
+        match finding.id {
+            FindingId::ServerAcceptsCleartextAuth => stronger.extend(about(finding, false)),
+            FindingId::CleartextPassword | FindingId::CleartextBearerToken | FindingId::CrackableAuthExchange => {
+                stronger.extend(about(finding, true).filter(|(.., user)| user.is_some()));
             }
+            _ => {}
         }
-        if key == Key::ServerClientUserMechanism {
-            for part in [&finding.user, &finding.mechanism] {
-                let part = part.as_ref().map_or("", |text| text.as_str());
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part);
-            }
-        }
-        if key == Key::Input {
-            let name = self.inputs.get(finding.at.input as usize).map_or("", |name| base_name(name));
-            hash.update(name);
-        }
-        let digest = hash.finalize();
-        let mut short = [0; 10];
-        short.copy_from_slice(&digest[..10]);
-        short
     }
+    // Two views of one connection are one connection: what one lacks and the other leaves unused is the stripping itself.
+    let view = |finding: &Finding| finding.flow.and_then(|flow| Some((flow.protocol, flow.isns?)));
+    let is_stripped = |collected: &&Collected| collected.finding.id == FindingId::StarttlsStripped;
+    let stripped: HashSet<_, RandomState> =
+        all.iter().filter(is_stripped).filter_map(|collected| view(&collected.finding)).collect();
+    all.retain(|Collected { finding, count, .. }| match finding.id {
+        FindingId::StarttlsNotOffered | FindingId::StarttlsOfferedUnused if *count == 1 => {
+            view(finding).is_none_or(|view| !stripped.contains(&view))
+        }
+        FindingId::PlaintextAuthAdvertised => about(finding, false).is_none_or(|about| !stronger.contains(&about)),
+        FindingId::CleartextUsername => about(finding, true).is_none_or(|about| !stronger.contains(&about)),
+        _ => true,
+    });
 }
 
 impl Entry {
@@ -181,22 +189,4 @@ fn rank(finding: &Finding) -> (u8, PacketRef) {
         Some(Outcome::Unknown(_)) | None => 5,
     };
     (outcome, finding.at)
-}
-
-/// The last part of a path: where a capture lies is not part of what it shows.
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// RFC 4648 §6 without padding; 10 octets are exactly 16 characters.
-fn base32(octets: &[u8; 10]) -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let mut text = String::with_capacity(16);
-    for group in octets.chunks_exact(5) {
-        let bits = group.iter().fold(0_u64, |bits, &octet| bits << 8 | u64::from(octet));
-        for at in (0..8).rev() {
-            text.push(char::from(ALPHABET[(bits >> (at * 5) & 31) as usize]));
-        }
-    }
-    text
 }

@@ -5,10 +5,18 @@
 
 mod catalogue;
 mod collector;
+mod correlate;
 mod judge;
+mod policy;
 mod record;
+pub mod remedies;
+pub mod software;
+mod uid;
 
-pub use catalogue::{CATALOGUE, Category, Entry, FindingId, Key, Remedy, SEVERITIES, Technique, severity_name};
+pub use catalogue::{ATTACK_VERSION, CATALOGUE, Category, Entry, FindingId, Key, SEVERITIES, Technique, severity_name};
 pub use collector::{Collected, Collector};
-pub use judge::{Case, Ending};
-pub use record::{Coverage, Finding, Flow, Login, Offer, Record, Session, Starttls};
+pub use correlate::Correlator;
+pub use judge::{Case, Court, Ending};
+pub use policy::{Policy, Segment, WeakSecrets};
+pub use record::{Coverage, Evidence, Finding, Flow, Login, Offer, Record, Session, Starttls, TlsFacts};
+pub use uid::Uid;

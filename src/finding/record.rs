@@ -1,7 +1,12 @@
 //! The three kinds of records, as facts; how they are written is the output's affair.
 
 use super::catalogue::FindingId;
-use crate::mail::{Confidence, Outcome, Protocol, Reason, SecretClass, StarttlsReply, Text, Variant};
+use super::software::Software;
+use super::uid::Uid;
+use crate::mail::{
+    CapabilitySource, CertificateFacts, ClientHello, Confidence, Outcome, Protocol, Reason, SecretClass, StarttlsReply,
+    Strength, Text, Timing, Validity, Variant,
+};
 use crate::secret::Fingerprint;
 use crate::wire::{Endpoint, PacketRef};
 
@@ -18,6 +23,22 @@ pub struct Flow {
     pub protocol: Protocol,
     /// Outermost VLAN identifier.
     pub vlan: Option<u16>,
+    /// Sequence numbers of the first octets of client and server, when both handshakes were captured. Address
+    /// translation keeps them: they join what two sensors saw of one connection.
+    pub isns: Option<[u32; 2]>,
+}
+
+impl Flow {
+    /// The same with the ends exchanged.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        Self {
+            client: self.server,
+            server: self.client,
+            isns: self.isns.map(|[client, server]| [server, client]),
+            ..self
+        }
+    }
 }
 
 /// Whether the server offered STARTTLS before it mattered.
@@ -102,12 +123,22 @@ pub struct Login {
     pub class: SecretClass,
     /// The account claimed.
     pub user: Option<Text>,
+    /// The domain it is in, where the mechanism names one.
+    pub domain: Option<Text>,
     /// Whom the user wants to act as, where that differs.
     pub authzid: Option<Text>,
     /// Keyed fingerprint of password or token.
     pub fingerprint: Option<Fingerprint>,
     /// What became of it.
     pub outcome: Outcome,
+    /// What the outcome says of the secret.
+    pub validity: Validity,
+    /// The secret is empty.
+    pub is_empty: bool,
+    /// For challenge mechanisms.
+    pub strength: Strength,
+    /// It stands between STARTTLS and TLS, where somebody else than the client may have put it.
+    pub is_injected: bool,
     /// The outcome was concluded from what followed.
     pub is_inferred: bool,
     /// The server's code.
@@ -116,6 +147,19 @@ pub struct Login {
     pub confidence: Confidence,
     /// STARTTLS as it stood then.
     pub starttls: Starttls,
+}
+
+/// What was visible of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version the ServerHello chose.
+    pub version: Option<u16>,
+    /// The cipher suite it chose.
+    pub cipher: Option<u16>,
+    /// What the ClientHello said.
+    pub hello: Option<Box<ClientHello>>,
+    /// The server's certificate; TLS 1.3 and resumption hide it.
+    pub certificate: Option<Box<CertificateFacts>>,
 }
 
 /// A mail connection.
@@ -133,12 +177,16 @@ pub struct Session {
     pub starttls: Starttls,
     /// Whether TLS came about; `None` when that is not known.
     pub is_tls: Option<bool>,
-    /// The version the ServerHello chose.
-    pub tls_version: Option<u16>,
-    /// The name the ClientHello asked for.
-    pub server_name: Option<Text>,
+    /// What was visible of it.
+    pub tls: TlsFacts,
     /// TLS came first.
     pub is_implicit_tls: bool,
+    /// Why TLS did not come about.
+    pub tls_failure: Option<Text>,
+    /// The offer of STARTTLS stood masked.
+    pub is_masked: bool,
+    /// The first credential or message in clear.
+    pub exposed: Option<PacketRef>,
     /// Login attempts in clear.
     pub logins: u32,
     /// Messages whose content passed in clear.
@@ -151,6 +199,47 @@ pub struct Session {
     pub banner: Option<Text>,
     /// The client's own name.
     pub client_name: Option<Text>,
+    /// The client that a proxy said it speaks for: address and port.
+    pub proxied_client: Option<Text>,
+    /// The server's software, as far as it shows itself.
+    pub server_software: Option<&'static Software>,
+    /// The client's.
+    pub client_software: Option<&'static Software>,
+}
+
+/// What shows a finding, beyond who, where and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Which kind of it: `self-signed`, `commands`, `referral`, ...
+    pub kind: Option<&'static str>,
+    /// Lesser kinds that it is as well.
+    pub also: Vec<&'static str>,
+    /// When octets were sent that should not have been.
+    pub timing: Option<Timing>,
+    /// How many they were.
+    pub octets: Option<u64>,
+    /// The server spoke first under TLS: a weak sign that it has run what was injected.
+    pub server_reacted: Option<bool>,
+    /// Why TLS failed.
+    pub cause: Option<Text>,
+    /// What the exposure stands in: `pre-tls-injected`.
+    pub context: Option<&'static str>,
+    /// Where the capability list stood.
+    pub offer_source: Option<CapabilitySource>,
+    /// The list.
+    pub capabilities: Option<Text>,
+    /// The states the connection went through.
+    pub path: Option<String>,
+    /// For challenge mechanisms.
+    pub strength: Strength,
+    /// For findings about TLS.
+    pub tls: TlsFacts,
+    /// Servers, protocols and users where one secret was used.
+    pub places: Vec<String>,
+    /// Distinct secrets, distinct users among several attempts.
+    pub attempts: Option<[u32; 2]>,
+    /// Seconds between the two connections that make it up.
+    pub seconds: Option<u64>,
 }
 
 /// One occurrence of a finding, before equal ones are counted together.
@@ -168,16 +257,62 @@ pub struct Finding {
     pub at: PacketRef,
     /// Whose account.
     pub user: Option<Text>,
+    /// Whom the user wants to act as, where that differs.
+    pub authzid: Option<Text>,
     /// By which mechanism.
     pub mechanism: Option<Text>,
     /// What became of the login.
     pub outcome: Option<Outcome>,
+    /// What that says of the secret.
+    pub validity: Validity,
     /// Keyed fingerprint of the secret.
     pub fingerprint: Option<Fingerprint>,
     /// STARTTLS on that connection.
     pub starttls: Option<Starttls>,
     /// For [`FindingId::CoverageGap`]: what is missing.
     pub missing: Option<Reason>,
+    /// What else shows it.
+    pub evidence: Option<Box<Evidence>>,
+    /// Its identity, when it is known already.
+    pub uid: Option<Uid>,
+    /// Exposures on the same connection.
+    pub related: Vec<Uid>,
+    /// The server's software, as far as it shows itself.
+    pub server_software: Option<&'static Software>,
+    /// The client's.
+    pub client_software: Option<&'static Software>,
+}
+
+impl Finding {
+    /// A finding about a connection, as grave as its kind and without anything particular.
+    #[must_use]
+    pub(super) fn new(id: FindingId, flow: Option<Flow>, at: PacketRef, confidence: Confidence) -> Self {
+        Self {
+            id,
+            severity: id.entry().severity,
+            confidence,
+            flow,
+            at,
+            user: None,
+            authzid: None,
+            mechanism: None,
+            outcome: None,
+            validity: Validity::Unknown,
+            fingerprint: None,
+            starttls: None,
+            missing: None,
+            evidence: None,
+            uid: None,
+            related: Vec::new(),
+            server_software: None,
+            client_software: None,
+        }
+    }
+
+    /// Its evidence, to be filled in.
+    pub(super) fn evidence_mut(&mut self) -> &mut Evidence {
+        self.evidence.get_or_insert_default()
+    }
 }
 
 /// What the engine hands out.

@@ -2,9 +2,11 @@
 //! how to read them, STARTTLS and TLS, losses. What the units mean is the [`Machine`]'s.
 
 use super::framing::{DotBody, Framer, Input, Line, extend_wiped};
-use super::observe::{Observation, Out, Reason, StarttlsReply, TlsStep};
+use super::observe::{Observation, Out, Reason, StarttlsReply};
 use super::text::Text;
-use super::tls::{self, Watch};
+use super::tls::{self, Progress, Watch};
+use super::upgrade::Upgrade;
+use super::verbs;
 use super::{Detector, End, Interest, Start};
 use crate::limits::{HELD_OCTETS, LITERAL_OCTETS};
 use crate::stream::{Direction, Mark};
@@ -50,35 +52,84 @@ pub(super) struct Context<'a> {
     pub(super) server: &'a mut Mode,
     /// Server octets read so far.
     pub(super) server_end: u64,
-    /// Client octets captured so far. A reply to more shows that some were lost.
-    pub(super) client_end: u64,
     /// Where the unit being read ended.
     pub(super) mark: Mark,
-    resumes_at: &'a mut Option<u64>,
-    accepted: &'a mut bool,
+    /// Some of the connection is in a gap, so what is missing may have been sent.
+    pub(super) has_gap: bool,
+    shared: &'a mut Shared,
 }
+
+/// What the machine and its dialogue both keep.
+#[derive(Default)]
+struct Shared {
+    /// Client octets captured so far, those held included; or lost, once that is known. A reply to more shows that
+    /// some were lost.
+    client_received: u64,
+    /// The server is done with the body or would not have the literal: commands begin with what the client sent
+    /// having seen that much.
+    resumes_at: Option<u64>,
+    upgrade: Upgrade,
+    /// Commands told so far.
+    commands: u8,
+    /// The ends are to change roles.
+    swaps: bool,
+}
+
+/// Octets of a client's next line that decide how it is to be read when no reply does.
+const LOOK_AHEAD: usize = 256;
+
+/// Commands that tell a client's style.
+const STYLE_COMMANDS: u8 = 6;
 
 impl Context<'_> {
     pub(super) fn note(&mut self, mark: Mark, observation: Observation) {
         self.out.push(mark, observation);
     }
 
+    /// Tells a command as it was typed, if it is one that is known: anything else may be a secret in the wrong place.
+    pub(super) fn command(&mut self, typed: &[u8], mark: Mark) {
+        if self.shared.commands < STYLE_COMMANDS
+            && let Some(verb) = verbs::known(typed)
+        {
+            self.shared.commands += 1;
+            let is_lower = typed.first().is_some_and(u8::is_ascii_lowercase);
+            self.note(mark, Observation::Command { verb, is_lower });
+        }
+    }
+
+    /// Whether no command was told yet.
+    pub(super) fn is_first_command(&self) -> bool {
+        self.shared.commands == 0
+    }
+
     /// The server answered before the client's body seemed over: it is over for what the client sends having seen
     /// the server's octets up to `end` (RFC 5321 leaves the end of data to the server's reading).
     pub(super) fn end_body_at(&mut self, end: u64) {
-        *self.resumes_at = Some(end);
+        self.shared.resumes_at = Some(end);
     }
 
     /// Whether the server answers client octets that were not captured.
     pub(super) fn answers_unseen(&self, line: &Line<'_>) -> bool {
-        line.last.seen.is_some_and(|seen| seen > self.client_end)
+        line.last.seen.is_some_and(|seen| seen > self.shared.client_received)
+    }
+
+    /// The client asked for TLS by the command that ends at `mark`.
+    pub(super) fn starttls_requested(&mut self, mark: Mark) {
+        self.shared.upgrade.request(mark.end);
+        self.note(mark, Observation::StarttlsRequested);
     }
 
     /// The server answered a request for TLS.
     pub(super) fn starttls_replied(&mut self, mark: Mark, reply: StarttlsReply, code: &[u8]) {
-        *self.accepted |= reply == StarttlsReply::Accepted;
+        self.shared.upgrade.answer(reply == StarttlsReply::Accepted, self.server_end);
         let end = self.server_end;
         self.note(mark, Observation::StarttlsReplied { reply, code: Text::new(code), end });
+    }
+
+    /// From here on each end plays the other's part.
+    pub(super) fn swap_roles(&mut self, mark: Mark) {
+        self.shared.swaps = true;
+        self.note(mark, Observation::RolesSwapped);
     }
 }
 
@@ -96,6 +147,8 @@ pub(super) trait Machine: Send {
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>);
     /// The connection ended; `why` is what an open question is answered with.
     fn end(&mut self, why: Reason, cx: &mut Context<'_>);
+    /// The ends changed roles: the dialogue begins anew, with a greeting.
+    fn restart(&mut self) {}
 }
 
 enum Held {
@@ -111,8 +164,6 @@ struct Channel {
     kept_lost: bool,
     /// Part of a body was lost, its terminator maybe.
     body_lost: bool,
-    /// The server is done with the body or would not have the literal: commands begin with what the client sent having seen that much.
-    resumes_at: Option<u64>,
     is_tls: bool,
     offset: u64,
 }
@@ -124,13 +175,21 @@ pub(super) struct Dialogue<M> {
     server: Channel,
     held: VecDeque<Held>,
     held_octets: usize,
+    /// What is held is read with whatever there is of it.
+    is_forced: bool,
     server_captured: bool,
     /// A gap is the last that was read of the server.
     reply_lost: bool,
-    /// Client octets captured so far, those held included; or lost, once that is known.
-    client_received: u64,
     any_gap: bool,
-    starttls_accepted: bool,
+    /// Octets of the server were lost after STARTTLS or the ClientHello: its answer may have been among them.
+    answer_lost: bool,
+    /// The server had received more than was captured by then, which was told.
+    misses_client: bool,
+    /// The beginning was not captured, which is to be told.
+    is_midstream: bool,
+    shared: Shared,
+    /// The ends have changed roles since the connection began.
+    is_swapped: bool,
     watch: Option<Box<Watch>>,
     closed: bool,
     /// Where the latest octets came from.
@@ -145,11 +204,15 @@ impl<M: Machine> Dialogue<M> {
             server: Channel::default(),
             held: VecDeque::new(),
             held_octets: 0,
+            is_forced: false,
             server_captured: start.server_captured,
             reply_lost: false,
-            client_received: 0,
             any_gap: false,
-            starttls_accepted: false,
+            answer_lost: false,
+            misses_client: false,
+            is_midstream: start.is_midstream,
+            shared: Shared::default(),
+            is_swapped: false,
             watch: None,
             closed: false,
             mark: Mark::default(),
@@ -162,29 +225,43 @@ impl<M: Machine> Dialogue<M> {
             client: &mut self.client.mode,
             server: &mut self.server.mode,
             server_end: self.server.offset,
-            client_end: self.client_received,
             mark: self.mark,
-            resumes_at: &mut self.client.resumes_at,
-            accepted: &mut self.starttls_accepted,
+            has_gap: self.any_gap && (self.server_captured || self.is_forced),
+            shared: &mut self.shared,
         };
         act(&mut self.machine, &mut cx);
     }
 
     fn read_client(&mut self, input: &mut Input<'_>, out: &mut Out) {
         while !input.octets.is_empty() && !self.closed {
+            let begins_tls = !self.client.is_tls && self.client_begins_tls(input);
             if !self.client.is_tls && self.machine.is_waiting() {
                 // All that the client had seen of the server ends in a gap: the reply was in it.
                 let reply_lost = self.reply_lost && input.mark.seen.is_none_or(|seen| seen >= self.server.offset);
-                if self.server_captured && !reply_lost {
+                let is_due = self.server_captured && !reply_lost;
+                // Once STARTTLS is accepted, or nothing tells, a ClientHello answers whatever else was asked.
+                let upgrade = &self.shared.upgrade;
+                let is_hello = begins_tls && upgrade.is_requested() && (upgrade.is_accepted() || !is_due);
+                if is_due && !is_hello {
                     return;
                 }
-                let next = input.octets;
-                self.with_machine(out, |machine, cx| machine.assume(next, cx));
-                continue;
+                if is_hello {
+                    self.with_machine(out, |machine, cx| machine.assume(&[], cx));
+                } else {
+                    let next = self.look_ahead(input.octets);
+                    if !self.is_forced && next.len() < LOOK_AHEAD && memchr::memchr(b'\n', &next).is_none() {
+                        return;
+                    }
+                    self.with_machine(out, |machine, cx| machine.assume(&next, cx));
+                    continue;
+                }
             }
-            if !self.client.is_tls && self.client.is_at_line_start() && tls::looks_like_client_hello(input.octets) {
+            if begins_tls {
                 self.client.is_tls = true;
                 self.watch.get_or_insert_default();
+                let has_rest = !self.client.framer.is_at_boundary();
+                self.shared.upgrade.client_begins(has_rest, input.mark, out);
+                self.client.framer.reset();
             }
             if self.client.is_tls {
                 self.read_tls(Direction::ToServer, input, out);
@@ -192,67 +269,159 @@ impl<M: Machine> Dialogue<M> {
             }
             self.end_lost_server_body(input);
             self.resume_after_body(input);
-            let cap = self.machine.line_cap(Direction::ToServer);
-            let Self { client, server, machine, starttls_accepted, client_received, .. } = self;
-            let Channel { framer, mode, kept, kept_lost, offset, resumes_at, .. } = client;
-            let unit = next_unit(framer, mode, kept, kept_lost, input, cap);
-            *offset = input.offset;
-            let Some(unit) = unit else { continue };
-            let mut next = std::mem::take(mode);
-            let mut cx = Context {
-                out,
-                client: &mut next,
-                server: &mut server.mode,
-                server_end: server.offset,
-                client_end: *client_received,
-                mark: input.mark,
-                resumes_at,
-                accepted: starttls_accepted,
-            };
-            machine.client(unit, &mut cx);
-            *mode = next;
+            self.read_client_unit(input, out);
         }
+    }
+
+    /// The client's next line, as far as it is there: how it begins decides how it is to be read.
+    fn look_ahead(&self, octets: &[u8]) -> Zeroizing<Vec<u8>> {
+        let mut next = Zeroizing::new(Vec::with_capacity(2 * LOOK_AHEAD));
+        let held = self.held.iter().map_while(|held| match held {
+            Held::Octets(octets, ..) => Some(&octets[..]),
+            Held::Gap(..) => None,
+        });
+        for piece in std::iter::once(octets).chain(held) {
+            let room = LOOK_AHEAD.saturating_sub(next.len());
+            let end = memchr::memchr(b'\n', piece).map_or(piece.len(), |at| at + 1);
+            next.extend_from_slice(&piece[..end.min(room)]);
+            if end < piece.len() || piece.ends_with(b"\n") || room == 0 {
+                break;
+            }
+        }
+        next
+    }
+
+    /// Whether a ClientHello stands here. After a request it may follow on octets that are no whole line.
+    fn client_begins_tls(&self, input: &Input<'_>) -> bool {
+        let may_begin = self.client.is_at_line_start()
+            || self.shared.upgrade.is_requested() && matches!(self.client.mode, Mode::Lines);
+        let goes_on = self.watch.as_ref().is_some_and(|watch| watch.may_go_on(input.octets));
+        // The ClientHello itself may be lost; what follows it is no text.
+        let hello_lost = self.shared.upgrade.is_unsure() && tls::looks_like_any_record(input.octets);
+        may_begin && (goes_on || hello_lost || tls::looks_like_client_hello(input.octets))
+    }
+
+    fn read_client_unit(&mut self, input: &mut Input<'_>, out: &mut Out) {
+        let cap = self.machine.line_cap(Direction::ToServer);
+        let Self { client, server, machine, any_gap, shared, .. } = self;
+        let Channel { framer, mode, kept, kept_lost, offset, .. } = client;
+        let is_text = matches!(mode, Mode::Lines);
+        let mut part =
+            if is_text { shared.upgrade.before_client_hello(input) } else { input.first(input.octets.len()) };
+        let unit = next_unit(framer, mode, kept, kept_lost, &mut part, cap);
+        let read = part.offset - input.offset;
+        input.take(read as usize);
+        *offset = input.offset;
+        shared.upgrade.client_read(read, unit.as_ref(), input.mark, out);
+        let Some(unit) = unit else { return };
+        let mut next = std::mem::take(mode);
+        let mut cx = Context {
+            out,
+            client: &mut next,
+            server: &mut server.mode,
+            server_end: server.offset,
+            mark: Mark { end: input.offset, ..input.mark },
+            has_gap: *any_gap,
+            shared,
+        };
+        machine.client(unit, &mut cx);
+        *mode = next;
     }
 
     fn read_server(&mut self, input: &mut Input<'_>, out: &mut Out) {
         self.reply_lost = false;
         while !input.octets.is_empty() && !self.closed {
-            let may_be_tls = self.watch.is_some() || self.starttls_accepted;
-            if !self.server.is_tls
-                && may_be_tls
-                && self.server.is_at_line_start()
-                && tls::looks_like_record(input.octets)
-            {
+            if !self.server.is_tls && self.server_begins_tls(input) {
                 self.server.is_tls = true;
                 self.watch.get_or_insert_default();
+                let has_rest = !self.server.framer.is_at_boundary();
+                self.shared.upgrade.server_begins(has_rest, input.mark, out);
+                self.server.framer.reset();
             }
             if self.server.is_tls {
                 self.read_tls(Direction::ToClient, input, out);
                 continue;
             }
-            let cap = self.machine.line_cap(Direction::ToClient);
-            let Self { client, server, machine, starttls_accepted, client_received, .. } = self;
-            let Channel { framer, mode, kept, kept_lost, offset, .. } = server;
-            let unit = next_unit(framer, mode, kept, kept_lost, input, cap);
-            *offset = input.offset;
-            if let Some(unit) = unit {
-                let mut next = std::mem::take(mode);
-                let server_end = *offset;
-                let mut cx = Context {
-                    out,
-                    client: &mut client.mode,
-                    server: &mut next,
-                    server_end,
-                    client_end: *client_received,
-                    mark: input.mark,
-                    resumes_at: &mut client.resumes_at,
-                    accepted: starttls_accepted,
-                };
-                machine.server(unit, &mut cx);
-                *mode = next;
+            if self.answer_lost && is_binary(input.octets) {
+                return self.lose_track(input, out);
+            }
+            self.judge_answer(input, out);
+            self.read_server_unit(input, out);
+            if std::mem::take(&mut self.shared.swaps) {
+                self.swap();
+                self.read_client(input, out);
+                return self.hold(input, out);
             }
             self.read_held(out);
         }
+    }
+
+    fn server_begins_tls(&self, input: &Input<'_>) -> bool {
+        let is_text = matches!(self.server.mode, Mode::Lines);
+        let may_begin =
+            self.server.is_at_line_start() || self.answer_lost || self.shared.upgrade.is_accepted() && is_text;
+        may_begin
+            && match &self.watch {
+                Some(_) if self.answer_lost && tls::looks_like_any_record(input.octets) => true,
+                Some(watch) => watch.may_be_answer(input.octets),
+                None => self.shared.upgrade.is_accepted() && tls::looks_like_record(input.octets),
+            }
+    }
+
+    /// Somewhere within TLS: where its next record begins nobody knows.
+    fn lose_track(&mut self, input: &mut Input<'_>, out: &mut Out) {
+        input.take(input.octets.len());
+        let why = self.why_unanswered(End::Closed);
+        self.with_machine(out, |machine, cx| machine.end(why, cx));
+        self.closed = true;
+        out.push(input.mark, Observation::TlsSettled);
+    }
+
+    /// The server may answer the ClientHello in clear; then the client may go on so, too.
+    fn judge_answer(&mut self, input: &Input<'_>, out: &mut Out) {
+        if self.server.is_at_line_start()
+            && let Some(watch) = &mut self.watch
+            && watch.answer_in_clear(input.mark, self.answer_lost, out)
+        {
+            self.client.is_tls = false;
+            self.client.framer.reset();
+            self.shared.upgrade = Upgrade::default();
+        }
+    }
+
+    fn read_server_unit(&mut self, input: &mut Input<'_>, out: &mut Out) {
+        let cap = self.machine.line_cap(Direction::ToClient);
+        let Self { client, server, machine, any_gap, shared, .. } = self;
+        let Channel { framer, mode, kept, kept_lost, offset, .. } = server;
+        let is_text = matches!(mode, Mode::Lines);
+        let mut part =
+            if is_text { shared.upgrade.before_server_record(input) } else { input.first(input.octets.len()) };
+        let unit = next_unit(framer, mode, kept, kept_lost, &mut part, cap);
+        let read = part.offset - input.offset;
+        input.take(read as usize);
+        *offset = input.offset;
+        shared.upgrade.server_read(read, unit.as_ref(), input.mark);
+        let Some(unit) = unit else { return };
+        let mut next = std::mem::take(mode);
+        let mut cx = Context {
+            out,
+            client: &mut client.mode,
+            server: &mut next,
+            server_end: *offset,
+            mark: Mark { end: input.offset, ..input.mark },
+            has_gap: *any_gap,
+            shared,
+        };
+        machine.server(unit, &mut cx);
+        *mode = next;
+    }
+
+    /// What was said by one end is from now on read as the other's.
+    fn swap(&mut self) {
+        std::mem::swap(&mut self.client, &mut self.server);
+        self.is_swapped = !self.is_swapped;
+        self.shared = Shared { client_received: self.client.offset, commands: STYLE_COMMANDS, ..Shared::default() };
+        self.machine.restart();
     }
 
     /// A body whose terminator may be lost is over when the client, having seen all of it, goes on.
@@ -265,10 +434,10 @@ impl<M: Machine> Dialogue<M> {
     }
 
     fn resume_after_body(&mut self, input: &Input<'_>) {
-        if let Some(end) = self.client.resumes_at
+        if let Some(end) = self.shared.resumes_at
             && input.mark.seen.is_none_or(|seen| seen >= end)
         {
-            self.client.resumes_at = None;
+            self.shared.resumes_at = None;
             if matches!(self.client.mode, Mode::Body(_) | Mode::Skip(_)) {
                 self.client.mode = Mode::Lines;
             }
@@ -277,19 +446,60 @@ impl<M: Machine> Dialogue<M> {
 
     fn read_tls(&mut self, direction: Direction, input: &mut Input<'_>, out: &mut Out) {
         let Some(watch) = self.watch.as_mut() else { return };
-        if !watch.read(direction, input, out) {
-            return;
+        match watch.read(direction, input, out) {
+            Progress::Open => return,
+            Progress::Closed => {}
+            Progress::Failed => return self.leave_tls(),
         }
-        let failed = out.last_is(|seen| matches!(seen, Observation::Tls(TlsStep::Failed)));
-        if !failed {
-            self.closed = true;
-            return;
-        }
-        // After a failed handshake either end may go on in clear (and sometimes does).
+        // What is still open will not be answered in clear any more.
+        let why = self.why_unanswered(End::Closed);
+        self.with_machine(out, |machine, cx| machine.end(why, cx));
+        self.closed = true;
+        out.push(input.mark, Observation::TlsSettled);
+    }
+
+    /// After a failed handshake either end may go on in clear (and sometimes does).
+    fn leave_tls(&mut self) {
         self.watch = None;
+        self.shared.upgrade = Upgrade::default();
         for channel in [&mut self.client, &mut self.server] {
             channel.is_tls = false;
             channel.framer.reset();
+        }
+    }
+
+    /// A literal that the end cut off was a secret as far as it came.
+    fn end_kept(&mut self, out: &mut Out) {
+        if !matches!(self.client.mode, Mode::Keep(_)) || self.client.kept.is_empty() {
+            return;
+        }
+        self.client.mode = Mode::Lines;
+        let kept = std::mem::take(&mut self.client.kept);
+        self.with_machine(out, |machine, cx| machine.client(Unit::Literal { octets: &kept, whole: false }, cx));
+    }
+
+    fn why_unanswered(&self, end: End) -> Reason {
+        match end {
+            End::Evicted => Reason::Evicted,
+            _ if !self.server_captured => Reason::Asymmetric,
+            _ if self.any_gap => Reason::Gap,
+            End::CaptureEnded => Reason::CaptureEnded,
+            End::Closed | End::Idle => Reason::NoReply,
+        }
+    }
+
+    fn turned(&self, direction: Direction) -> Direction {
+        if self.is_swapped { direction.other() } else { direction }
+    }
+
+    /// What waited for the rest of its line may have it now.
+    fn retry_held(&mut self, out: &mut Out) {
+        if self.server_captured && !self.reply_lost {
+            return;
+        }
+        if let Some(next) = self.held.pop_front() {
+            self.replay_held(next, out);
+            self.read_held(out);
         }
     }
 
@@ -330,6 +540,7 @@ impl<M: Machine> Dialogue<M> {
     /// Reads all that is held without the replies it waits for.
     fn give_up(&mut self, out: &mut Out) {
         let captured = std::mem::replace(&mut self.server_captured, false);
+        self.is_forced = true;
         while !self.closed
             && let Some(next) = self.held.pop_front()
         {
@@ -340,9 +551,11 @@ impl<M: Machine> Dialogue<M> {
             self.held_octets = 0;
         }
         self.server_captured = captured;
+        self.is_forced = false;
     }
 
     fn client_gap(&mut self, len: u64, out: &mut Out) {
+        self.shared.upgrade.lose();
         self.client.offset += len;
         if self.client.is_tls {
             self.lose_tls(Direction::ToServer, len);
@@ -389,6 +602,17 @@ impl Channel {
             }
         }
     }
+}
+
+/// What only a server that was not spoken to yet says, short of an answer to STARTTLS.
+fn is_greeting(octets: &[u8]) -> bool {
+    [&b"220 "[..], b"220-", b"200 ", b"201 "].iter().any(|begin| octets.starts_with(begin))
+}
+
+/// Whether octets are no text of a mail server's: replies are printable ASCII, or UTF-8 (RFC 6531 §3.5, RFC 6855).
+fn is_binary(octets: &[u8]) -> bool {
+    let line = &octets[..memchr::memchr(b'\n', octets).unwrap_or(octets.len())];
+    line.iter().any(|&c| c < b' ' && !matches!(c, b'\r' | b'\t')) || std::str::from_utf8(line).is_err()
 }
 
 /// Cuts the next unit, if what is there completes one.
@@ -442,17 +666,27 @@ fn next_unit<'u, 'i: 'u>(
 impl<M: Machine> Detector for Dialogue<M> {
     fn on_data(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark, out: &mut Out) -> Interest {
         self.mark = mark;
+        if std::mem::take(&mut self.is_midstream) && !(direction == Direction::ToClient && is_greeting(octets)) {
+            out.push(mark, Observation::Lost);
+        }
         let mut input = Input { octets, offset, mark };
-        match direction {
+        match self.turned(direction) {
             Direction::ToServer => {
-                self.client_received = offset + octets.len() as u64;
+                self.shared.client_received = offset + octets.len() as u64;
                 if self.held.is_empty() {
                     self.read_client(&mut input, out);
+                    self.hold(&input, out);
+                } else {
+                    self.hold(&input, out);
+                    self.retry_held(out);
                 }
-                self.hold(&input, out);
             }
             Direction::ToClient => {
                 self.server_captured = true;
+                if mark.seen.is_some_and(|seen| seen > self.shared.client_received) && !self.misses_client {
+                    self.misses_client = true;
+                    out.push(mark, Observation::Lost);
+                }
                 self.read_server(&mut input, out);
             }
         }
@@ -462,8 +696,10 @@ impl<M: Machine> Detector for Dialogue<M> {
     fn on_gap(&mut self, direction: Direction, len: u64, mark: Mark, out: &mut Out) {
         self.any_gap = true;
         self.mark = mark;
+        out.push(mark, Observation::Lost);
+        let direction = self.turned(direction);
         if direction == Direction::ToServer {
-            self.client_received += len;
+            self.shared.client_received += len;
         }
         match direction {
             Direction::ToServer if self.held.is_empty() => self.client_gap(len, out),
@@ -471,6 +707,9 @@ impl<M: Machine> Detector for Dialogue<M> {
             Direction::ToClient => {
                 self.server_captured = true;
                 self.server.offset += len;
+                let may_be_tls = self.watch.is_some() || self.shared.upgrade.is_requested();
+                self.answer_lost |= may_be_tls && !self.server.is_tls;
+                self.shared.upgrade.lose_server();
                 if self.server.is_tls {
                     self.lose_tls(direction, len);
                 } else if self.server.lose(len) {
@@ -496,13 +735,14 @@ impl<M: Machine> Detector for Dialogue<M> {
 
     fn on_end(&mut self, end: End, out: &mut Out) {
         self.give_up(out);
+        self.end_kept(out);
         if matches!(self.client.mode, Mode::Lines) && !self.client.is_tls && !self.closed {
             let waiting = self.machine.is_waiting();
             if waiting {
                 self.with_machine(out, |machine, cx| machine.assume(&[], cx));
             }
-            let Self { client, server, machine, starttls_accepted, mark, client_received, .. } = self;
-            let Channel { framer, mode, offset, resumes_at, .. } = client;
+            let Self { client, server, machine, mark, any_gap, shared, .. } = self;
+            let Channel { framer, mode, offset, .. } = client;
             if let Some(line) = framer.remainder(*offset) {
                 let server_end = server.offset;
                 let mut cx = Context {
@@ -510,21 +750,14 @@ impl<M: Machine> Detector for Dialogue<M> {
                     client: mode,
                     server: &mut server.mode,
                     server_end,
-                    client_end: *client_received,
-                    mark: *mark,
-                    resumes_at,
-                    accepted: starttls_accepted,
+                    mark: Mark { end: *offset, ..*mark },
+                    has_gap: *any_gap,
+                    shared,
                 };
                 machine.client(Unit::Line(line), &mut cx);
             }
         }
-        let why = match end {
-            End::Evicted => Reason::Evicted,
-            _ if !self.server_captured => Reason::Asymmetric,
-            _ if self.any_gap => Reason::Gap,
-            End::CaptureEnded => Reason::CaptureEnded,
-            End::Closed | End::Idle => Reason::NoReply,
-        };
+        let why = self.why_unanswered(end);
         self.with_machine(out, |machine, cx| machine.end(why, cx));
     }
 }

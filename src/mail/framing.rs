@@ -17,6 +17,11 @@ pub(super) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// The first `len` octets as an input of their own; none are taken.
+    pub(super) fn first(&self, len: usize) -> Self {
+        Self { octets: &self.octets[..len], ..*self }
+    }
+
     pub(super) fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.octets.split_at(len.min(self.octets.len()));
         self.octets = rest;
@@ -88,8 +93,8 @@ impl Framer {
             return None;
         };
         let octets = input.take(at + 1);
-        let last = input.mark;
         let end = input.offset;
+        let last = Mark { end, ..input.mark };
         let follows_loss = std::mem::take(&mut self.follows_loss);
         if self.carry.is_empty() && at <= cap {
             return Some(Line { octets: trim_end(octets), first: last, last, end, is_cut: false, follows_loss });
@@ -107,8 +112,9 @@ impl Framer {
         }
         self.spent = true;
         let first = self.first?;
+        let last = Mark { end, ..first };
         let follows_loss = self.follows_loss;
-        Some(Line { octets: trim_end(&self.carry), first, last: first, end, is_cut: true, follows_loss })
+        Some(Line { octets: trim_end(&self.carry), first, last, end, is_cut: true, follows_loss })
     }
 
     fn keep(&mut self, octets: &[u8], mark: Mark, cap: usize) {

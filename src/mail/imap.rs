@@ -4,15 +4,18 @@
 //! never in free text, so that no server text and no message can pose as a command.
 
 use super::Start;
+use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
-use super::imap_text::{argument, has_word, is_tag, literal_marker, response_code};
+use super::imap_text::{argument, is_tag, literal_marker, response_code};
 use super::observe::{
-    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Outcome, Reason, StarttlsReply, Variant,
+    Attempt, CapabilitySource, Confidence, ContentStep, Instruction, Observation, Outcome, Reason, SecretClass,
+    StarttlsReply, Variant,
 };
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
+use super::verbs;
 use crate::limits::{IMAP_LINE_OCTETS, LITERAL_OCTETS, PENDING_COMMANDS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
@@ -35,6 +38,8 @@ enum Command {
 struct Pending {
     tag: Box<[u8]>,
     command: Command,
+    /// Client stream offset after it.
+    end: u64,
     /// Read when client octets had been lost and no tagged reply had come since: it may be a line of a message.
     in_doubt: bool,
 }
@@ -102,6 +107,8 @@ pub(super) struct Imap {
     in_response: bool,
     said_bye: bool,
     in_doubt: bool,
+    /// Octets of the server were lost and no answer to a command has come since: a line may be one of a message.
+    server_in_doubt: bool,
     /// The same of the AUTHENTICATE under way, until a challenge or reply proves it one.
     auth_in_doubt: bool,
     /// Client octets were lost after a login: what succeeds later may owe to another one.
@@ -125,6 +132,7 @@ impl Imap {
             in_response: false,
             said_bye: false,
             in_doubt: false,
+            server_in_doubt: false,
             auth_in_doubt: false,
             may_not_infer: false,
         }
@@ -137,6 +145,10 @@ impl Imap {
             return;
         }
         let (verb, arguments) = split_verb(rest);
+        if cx.is_first_command() && tag.len() <= TAG_OCTETS && verbs::known(verb).is_some() {
+            cx.note(line.last, Observation::Tag(Text::new(tag)));
+        }
+        cx.command(verb, line.last);
         let verb = verb.to_ascii_uppercase();
         if verb == b"AUTHENTICATE" && literal_marker(line.octets).is_none() {
             return self.begin_auth(tag, arguments, line, cx);
@@ -144,7 +156,7 @@ impl Imap {
         if verb == b"ID"
             && let Some(name) = id_name(arguments)
         {
-            cx.note(line.last, Observation::Client(name));
+            cx.note(line.last, Observation::Id(Direction::ToServer, name));
         }
         let login = (verb == b"LOGIN").then(LoginArguments::default);
         let open = Open { tag: tag.into(), verb, login, literal: 0, waits: false };
@@ -185,7 +197,7 @@ impl Imap {
                 None => Command::Other,
             },
             b"STARTTLS" => {
-                cx.note(line.last, Observation::StarttlsRequested);
+                cx.starttls_requested(line.last);
                 self.starttls_waits = true;
                 Command::Starttls
             }
@@ -207,8 +219,9 @@ impl Imap {
         {
             emit(*attempt, Outcome::Unknown(Reason::NoReply), cx);
         }
-        self.may_not_infer &= !matches!(command, Command::Login(_) | Command::Auth);
-        self.pending.push_back(Pending { tag, command, in_doubt: self.in_doubt });
+        // A line of a message may look like a login.
+        self.may_not_infer &= self.in_doubt || !matches!(command, Command::Login(_) | Command::Auth);
+        self.pending.push_back(Pending { tag, command, end: cx.mark.end, in_doubt: self.in_doubt });
     }
 
     fn begin_auth(&mut self, tag: &[u8], arguments: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
@@ -233,9 +246,11 @@ impl Imap {
 
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
         let Some((exchange, _, mark)) = self.auth.take() else { return };
-        let is_text = std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_));
-        if let Some(attempt) = exchange.conclude(outcome, code, mark).filter(|_| !is_text) {
-            emit(attempt, outcome, cx);
+        if std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_)) {
+            return;
+        }
+        if let Some(attempt) = exchange.conclude(outcome, code, mark).attempt(cx.out) {
+            emit(*attempt, outcome, cx);
         }
     }
 
@@ -257,7 +272,7 @@ impl Imap {
     fn continuation(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         if let Some((exchange, turn @ Turn::Server, _)) = &mut self.auth {
             self.auth_in_doubt = false;
-            exchange.challenge(text.trim_ascii());
+            exchange.challenge(text.trim_ascii(), line.last);
             *turn = Turn::Client;
         } else if let Some(open) = self.open.as_mut().filter(|open| open.waits) {
             begin_literal(open, cx);
@@ -276,10 +291,24 @@ impl Imap {
                 if is_greeting {
                     cx.note(line.last, Observation::Greeting(Text::new(text)));
                 }
+                if is_greeting && status == b"PREAUTH" {
+                    cx.note(line.last.as_known_to_client(), Observation::Preauth);
+                }
+                if !self.server_in_doubt {
+                    instruction(text, line.last.as_known_to_client(), cx);
+                }
+                if status == b"BYE" && memchr::memmem::find(text, b"://").is_some() {
+                    cx.note(line.last.as_known_to_client(), Observation::Instruction(Instruction::Referral));
+                }
                 self.code_capabilities(text, CapabilitySource::Greeting, line, cx);
             }
             b"CAPABILITY" if !line.is_cut => {
                 self.list_capabilities(text, CapabilitySource::Capability, line, cx);
+            }
+            b"ID" => {
+                if let Some(name) = id_name(text) {
+                    cx.note(line.last, Observation::Id(Direction::ToClient, name));
+                }
             }
             _ => self.maybe_literal(line, cx),
         }
@@ -299,17 +328,25 @@ impl Imap {
                 *listed = true;
             }
         }
-        let has_starttls = has_word(list, b"STARTTLS");
-        cx.note(line.last, Observation::Capabilities(Capabilities { source, has_starttls, end: line.end }));
+        // What comes unasked while a login is under way is what a user that is let in may do.
+        let asked = self.pending.iter().any(|pending| matches!(pending.command, Command::Capability { .. }));
+        let logging_in =
+            self.pending.iter().any(|pending| matches!(pending.command, Command::Login(_) | Command::Auth));
+        if source == CapabilitySource::Capability && logging_in && !asked {
+            return;
+        }
+        let mut words = Builder::default();
+        words.add_words(list);
+        cx.note(line.last, Observation::Capabilities(words.allowing(source, line.end)));
     }
 
     /// Data responses may hold literals; their octets are skipped, whatever they look like.
     fn maybe_literal(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
-        let Some(marker) = literal_marker(line.octets).filter(|_| !line.is_cut) else { return };
-        let upper = line.octets.to_ascii_uppercase();
-        if memchr::memmem::find(&upper, b"BODY[").is_some() || memchr::memmem::find(&upper, b"RFC822").is_some() {
-            cx.note(line.last, Observation::Content);
+        let marker = literal_marker(line.octets).filter(|_| !line.is_cut);
+        if holds_body(line.octets, marker.is_some()) {
+            cx.note(line.last.as_known_to_client(), Observation::Content(ContentStep::Passed));
         }
+        let Some(marker) = marker else { return };
         self.in_response = true;
         if marker.octets > 0 {
             *cx.server = Mode::Skip(marker.octets);
@@ -332,8 +369,13 @@ impl Imap {
             cx.end_body_at(line.end);
             return;
         }
-        let Some(at) = self.pending.iter().position(|pending| *pending.tag == *tag) else { return };
+        // A reply to what its sender had not seen is none.
+        let is_answered =
+            |pending: &Pending| *pending.tag == *tag && line.last.seen.is_none_or(|seen| seen >= pending.end);
+        let Some(at) = self.pending.iter().position(is_answered) else { return };
         let Some(Pending { command, .. }) = self.pending.remove(at) else { return };
+        self.server_in_doubt = false;
+        instruction(text, line.last.as_known_to_client(), cx);
         match command {
             Command::Login(mut attempt) => {
                 self.close_earlier(at, cx);
@@ -356,6 +398,7 @@ impl Imap {
             Command::Capability { listed: false } => cx.note(line.last, Observation::NoCapabilities(Reason::Gap)),
             Command::Compress if is_ok => {
                 (*cx.client, *cx.server) = (Mode::Opaque, Mode::Opaque);
+                cx.note(line.last, Observation::Compressed);
             }
             Command::Selected if is_ok => self.infer(at, cx),
             _ => {}
@@ -379,6 +422,7 @@ impl Imap {
             return;
         }
         let logins: Vec<usize> = (0..before.min(self.pending.len()))
+            .filter(|&at| !self.pending[at].in_doubt)
             .filter(|&at| matches!(self.pending[at].command, Command::Login(_) | Command::Auth))
             .collect();
         let Some(&last) = logins.last() else { return };
@@ -387,29 +431,74 @@ impl Imap {
         for (at, pending) in earlier.into_iter().enumerate() {
             let outcome = if at + 1 == count { Outcome::Accepted } else { Outcome::Unknown(Reason::Gap) };
             match pending.command {
+                Command::Login(_) if pending.in_doubt => {}
                 Command::Login(mut attempt) => {
                     attempt.is_inferred = true;
                     attempt.confidence = attempt.confidence.min(Confidence::Probable);
                     emit(*attempt, outcome, cx);
                 }
-                Command::Auth => self.end_auth(outcome, None, cx),
+                Command::Auth => self.infer_auth(outcome, cx),
                 _ => {}
             }
         }
     }
+
+    fn infer_auth(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
+        let Some((exchange, _, mark)) = self.auth.take() else { return };
+        self.auth_in_doubt = false;
+        if let Some(mut attempt) = exchange.conclude(outcome, None, mark).attempt(cx.out) {
+            attempt.is_inferred = true;
+            attempt.confidence = attempt.confidence.min(Confidence::Probable);
+            emit(*attempt, outcome, cx);
+        }
+    }
 }
 
-/// The value of `name` in an ID command (RFC 2971 §3.3).
+/// Octets of a tag that is told: it is the client's choice, and its form tells which client.
+const TAG_OCTETS: usize = 12;
+
+/// Name and version in an ID command or response (RFC 2971 §3.3).
 fn id_name(arguments: &[u8]) -> Option<Text> {
     let mut left = arguments.strip_prefix(b"(")?;
+    let (mut name, mut version) = (None, None);
     while let Some(key) = argument(left) {
-        let value = argument(key.rest)?;
-        if key.value.eq_ignore_ascii_case(b"name") {
-            return value.is_quoted.then(|| Text::new(&value.value));
+        let Some(value) = argument(key.rest) else { break };
+        let is_given = value.is_quoted;
+        if key.value.eq_ignore_ascii_case(b"name") && is_given {
+            name = Some(value.value);
+        } else if key.value.eq_ignore_ascii_case(b"version") && is_given {
+            version = Some(value.value);
         }
         left = value.rest;
     }
-    None
+    let name = name?;
+    Some(match version {
+        Some(version) => Text::new(&[&name[..], b" ", &version[..]].concat()),
+        None => Text::new(&name),
+    })
+}
+
+/// Whether a data response holds (part of) a message's text, in a literal that follows or a quoted string; headers
+/// alone are none.
+fn holds_body(line: &[u8], has_literal: bool) -> bool {
+    const ITEMS: [&[u8]; 4] = [b"BODY[", b"BINARY[", b"RFC822.TEXT", b"RFC822 "];
+    if !has_literal && memchr::memchr(b'"', line).is_none() {
+        return false;
+    }
+    let upper = line.to_ascii_uppercase();
+    let items = ITEMS.into_iter().flat_map(|item| memchr::memmem::find_iter(&upper, item).map(|at| at + item.len()));
+    let mut of_text = items.filter(|&at| !upper[at..].starts_with(b"HEADER") && !upper[at..].starts_with(b"MIME"));
+    of_text.any(|at| has_literal || memchr::memmem::find(&upper[at..], b"] \"").is_some())
+}
+
+/// What the server tells the client to do: a client in clear should do none of it.
+fn instruction(text: &[u8], mark: Mark, cx: &mut Context<'_>) {
+    let code = response_code(text).map(|(name, _)| name.to_ascii_uppercase()).unwrap_or_default();
+    match code.as_slice() {
+        b"REFERRAL" => cx.note(mark, Observation::Instruction(Instruction::Referral)),
+        b"ALERT" => cx.note(mark, Observation::Instruction(Instruction::Alert)),
+        _ => {}
+    }
 }
 
 /// A whole command, not the rest of a line.
@@ -438,6 +527,10 @@ fn begin_literal(open: &mut Open, cx: &mut Context<'_>) {
 fn attempt(login: LoginArguments, line: &Line<'_>) -> Attempt {
     let mut attempt = sasl::direct("IMAP-LOGIN", login.variant(), login.user, line.last);
     attempt.secret = login.secret;
+    // RFC 4505 stands for what servers took as LOGIN before: any secret, or none.
+    if attempt.user.as_ref().is_some_and(|user| user.as_str().eq_ignore_ascii_case("anonymous")) {
+        (attempt.class, attempt.secret) = (SecretClass::None, None);
+    }
     if login.is_partial {
         attempt.confidence = Confidence::Probable;
     }
@@ -483,7 +576,9 @@ impl Machine for Imap {
                 if let Some(open) = &mut self.open {
                     match &mut open.login {
                         Some(login) => login.add(b"", false),
-                        None if open.verb == b"APPEND" => cx.note(cx.mark, Observation::Content),
+                        None if open.verb == b"APPEND" => {
+                            cx.note(cx.mark, Observation::Content(ContentStep::Passed));
+                        }
                         None => {}
                     }
                 }
@@ -528,9 +623,12 @@ impl Machine for Imap {
     }
 
     fn assume(&mut self, next: &[u8], cx: &mut Context<'_>) {
-        self.starttls_waits = false;
+        if std::mem::take(&mut self.starttls_waits) && self.said_bye {
+            cx.starttls_replied(cx.mark, StarttlsReply::Odd, b"BYE");
+        }
         if let Some((exchange, turn @ Turn::Server, _)) = &mut self.auth {
             if exchange.may_continue() && sasl::next_is_response(next) {
+                exchange.lose_challenge(cx.has_gap);
                 *turn = Turn::Client;
             } else if let Some(at) = self.pending.iter().position(|pending| matches!(pending.command, Command::Auth)) {
                 self.pending.remove(at);
@@ -556,10 +654,17 @@ impl Machine for Imap {
                 self.open = None;
                 self.in_doubt = true;
                 self.may_not_infer = true;
+                if let Some((exchange, ..)) = &mut self.auth {
+                    exchange.lose_answer();
+                }
             }
             Direction::ToClient => {
                 self.greeting_due = false;
                 self.in_response = false;
+                self.server_in_doubt = true;
+                if let Some((exchange, ..)) = &mut self.auth {
+                    exchange.lose_prompt();
+                }
             }
         }
     }

@@ -94,11 +94,6 @@ pub(super) fn response_code(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&inner[..end], inner[end..].trim_ascii()))
 }
 
-/// Whether a capability list holds a word.
-pub(super) fn has_word(list: &[u8], word: &[u8]) -> bool {
-    list.split(|&c| c == b' ').any(|item| item.eq_ignore_ascii_case(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,21 +1,29 @@
-//! TLS from the first octet: nothing to read, only whether it came about.
+//! TLS from the first octet: nothing to read but its handshake.
 
 use super::framing::Input;
 use super::observe::Out;
-use super::tls::Watch;
+use super::tls::{Progress, Watch};
 use super::{Detector, End, Interest};
 use crate::stream::{Direction, Mark};
 
 /// A connection that began with a ClientHello.
-#[derive(Default)]
 pub(super) struct ImplicitTls {
     watch: Watch,
+}
+
+impl Default for ImplicitTls {
+    fn default() -> Self {
+        Self { watch: Watch::implicit() }
+    }
 }
 
 impl Detector for ImplicitTls {
     fn on_data(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark, out: &mut Out) -> Interest {
         let mut input = Input { octets, offset, mark };
-        if self.watch.read(direction, &mut input, out) { Interest::Closed } else { Interest::Open }
+        match self.watch.read(direction, &mut input, out) {
+            Progress::Open => Interest::Open,
+            Progress::Closed | Progress::Failed => Interest::Closed,
+        }
     }
 
     fn on_gap(&mut self, direction: Direction, len: u64, _: Mark, _: &mut Out) {

@@ -4,28 +4,41 @@
 //! [`Probe`] finds the protocol by content, [`PROTOCOLS`] is the one list of those that are followed, a
 //! [`Detector`] follows one connection and notes [`Observation`]s.
 
+mod acap;
+mod capabilities;
 mod dialogue;
+mod evidence;
 mod framing;
+mod guard;
 mod imap;
 mod imap_text;
 mod implicit;
 mod nntp;
 mod observe;
+mod other;
 mod pending;
 mod pop3;
 mod probe;
+mod proxy;
 mod sasl;
 mod sieve;
 mod smtp;
 mod text;
 mod tls;
+mod upgrade;
+mod verbs;
+
+pub use capabilities::{Capabilities, LoginOffer};
 
 pub use observe::{
-    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Out, Outcome, Reason, SecretClass, StarttlsReply,
-    TlsStep, Variant,
+    Attempt, CapabilitySource, Confidence, ContentStep, Injection, InjectionClass, Instruction, Observation, Out,
+    Outcome, Reason, SecretClass, StarttlsReply, Strength, Timing, TlsFailure, TlsStep, Username, Validity, Variant,
 };
 pub use probe::{Hint, Known, Probe, Released, Verdict, is_hopeless};
+pub use sasl::UNKNOWN_MECHANISM;
 pub use text::Text;
+pub use tls::cipher::{self, CipherWeakness};
+pub use tls::{CertificateFacts, ClientHello, NO_SUITE, version_name};
 
 use crate::stream::{Direction, Mark};
 
@@ -44,6 +57,8 @@ pub enum Protocol {
     ManageSieve,
     /// RFC 3977.
     Nntp,
+    /// RFC 2244.
+    Acap,
 }
 
 /// What is fixed about a protocol.
@@ -62,7 +77,7 @@ pub struct ProtocolInfo {
 }
 
 /// The one list of protocols that are followed.
-pub static PROTOCOLS: [ProtocolInfo; 6] = [
+pub static PROTOCOLS: [ProtocolInfo; 7] = [
     ProtocolInfo {
         protocol: Protocol::Pop3,
         name: "pop3",
@@ -111,6 +126,14 @@ pub static PROTOCOLS: [ProtocolInfo; 6] = [
         implicit_tls_ports: &[563],
         start: |start| Box::new(dialogue::Dialogue::new(nntp::Nntp::new(start), start)),
     },
+    ProtocolInfo {
+        protocol: Protocol::Acap,
+        name: "acap",
+        title: "ACAP",
+        ports: &[674],
+        implicit_tls_ports: &[],
+        start: |start| Box::new(dialogue::Dialogue::new(acap::Acap::new(start), start)),
+    },
 ];
 
 impl Protocol {
@@ -127,7 +150,7 @@ impl Protocol {
     }
 
     fn start(self, start: Start) -> Box<dyn Detector> {
-        (self.info().start)(start)
+        Box::new(guard::Guarded::new(self, (self.info().start)(start)))
     }
 }
 

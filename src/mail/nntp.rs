@@ -1,9 +1,12 @@
 //! NNTP: RFC 3977, 4642 (STARTTLS), 4643 (AUTHINFO). Codes say whether a reply has more lines.
 
 use super::Start;
+use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
-use super::observe::{Attempt, Capabilities, CapabilitySource, Observation, Outcome, Reason, StarttlsReply, Variant};
+use super::observe::{
+    Attempt, CapabilitySource, ContentStep, Observation, Outcome, Reason, StarttlsReply, Username, Variant,
+};
 use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
@@ -36,13 +39,20 @@ enum Turn {
     StarttlsReply,
 }
 
+/// Name of the login by commands.
+const AUTHINFO: &str = "AUTHINFO";
+
 pub(super) struct Nntp {
     pending: Queue<Command>,
     turn: Turn,
     user: Option<Text>,
+    /// A user was named and no password sent since: where.
+    user_alone: Option<Mark>,
     auth: Option<(Exchange, Mark)>,
-    /// Lines of CAPABILITIES are coming in; whether STARTTLS was among them.
-    list: Option<bool>,
+    /// Lines of CAPABILITIES are coming in.
+    list: Option<Builder>,
+    /// Octets of the client were not captured: its lines may be an article's until a reply shows that they are commands.
+    in_doubt: bool,
 }
 
 impl Nntp {
@@ -51,16 +61,18 @@ impl Nntp {
         if !start.is_midstream {
             pending.push(Command::Greeting, 0);
         }
-        Self { pending, turn: Turn::Commands, user: None, auth: None, list: None }
+        let in_doubt = start.is_midstream;
+        Self { pending, turn: Turn::Commands, user: None, user_alone: None, auth: None, list: None, in_doubt }
     }
 
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
-        let (verb, argument) = split_verb(line.octets);
+        let (verb, argument) = split_word(line.octets);
+        cx.command(verb, line.last);
         let command = match verb.to_ascii_uppercase().as_slice() {
-            b"AUTHINFO" => self.authinfo(argument, line),
+            b"AUTHINFO" => self.authinfo(argument, line, cx),
             b"CAPABILITIES" => Command::Capabilities,
             b"STARTTLS" => {
-                cx.note(line.last, Observation::StarttlsRequested);
+                cx.starttls_requested(line.last);
                 self.turn = Turn::StarttlsReply;
                 Command::Starttls
             }
@@ -81,15 +93,20 @@ impl Nntp {
     }
 
     /// RFC 4643 §2.3: the password is the rest of the line as it stands.
-    fn authinfo(&mut self, argument: &[u8], line: &Line<'_>) -> Command {
-        let (kind, value) = split_verb(argument);
+    fn authinfo(&mut self, argument: &[u8], line: &Line<'_>, cx: &mut Context<'_>) -> Command {
+        let (kind, value) = split_word(argument);
         match kind.to_ascii_uppercase().as_slice() {
             b"USER" => {
-                self.user = Some(Text::new(value.trim_ascii()));
+                self.tell_user_alone(cx);
+                // The first word: what else was typed may be the password.
+                self.user =
+                    Some(Text::new(value.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default()));
+                self.user_alone = Some(line.last);
                 Command::Other
             }
             b"PASS" => {
-                let mut attempt = sasl::direct("AUTHINFO", Variant::Command, self.user.clone(), line.last);
+                self.user_alone = None;
+                let mut attempt = sasl::direct(AUTHINFO, Variant::Command, self.user.clone(), line.last);
                 attempt.secret = (!line.is_cut).then(|| Secret::new(value));
                 Command::Login(Box::new(attempt))
             }
@@ -110,27 +127,42 @@ impl Nntp {
         }
     }
 
+    fn tell_user_alone(&mut self, cx: &mut Context<'_>) {
+        if let (Some(mark), Some(user)) = (self.user_alone.take(), self.user.clone()) {
+            let username = Username { user, mechanism: Text::new(AUTHINFO.as_bytes()), mark };
+            cx.note(mark, Observation::Username(Box::new(username)));
+        }
+    }
+
     fn reply(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let Some((code, text)) = parse_reply(line.octets) else { return };
         if code == 383 {
             if let Some((exchange, _)) = &mut self.auth {
-                exchange.challenge(text);
+                exchange.challenge(text, line.last);
                 self.turn = Turn::AuthResponse;
             }
             return;
         }
         if self.pending.front(line).is_none() || self.pending.is_unsure() {
-            return self.give_up_pending(cx);
+            self.give_up_pending(cx);
+            // These answer POST and IHAVE only: the command was lost, and an article follows all the same.
+            if matches!(code, 335 | 340) {
+                self.begin_article(cx);
+            }
+            return;
         }
         let Some(command) = self.pending.pop() else { return };
+        let in_doubt = self.in_doubt;
+        self.in_doubt &= code != 381 && matches!(command, Command::Login(_) | Command::Other);
         let has_lines = matches!(code, 100 | 101 | 215 | 220 | 221 | 222 | 224 | 225 | 230 | 231)
             || code == 211 && matches!(command, Command::ListGroup);
         match command {
             Command::Greeting => cx.note(line.last, Observation::Greeting(Text::new(text))),
             Command::Capabilities if code == 101 => {
-                self.list = Some(false);
+                self.list = Some(Builder::default());
                 return;
             }
+            Command::Login(_) if in_doubt && !answers_login(code) => {}
             Command::Login(mut attempt) => {
                 attempt.code = Some(Text::new(code.to_string().as_bytes()));
                 emit(*attempt, judge_code(code), cx);
@@ -148,8 +180,7 @@ impl Nntp {
             Command::Post => {
                 self.turn = Turn::Commands;
                 if matches!(code, 335 | 340) {
-                    *cx.client = Mode::Body(DotBody::new(false));
-                    self.pending.push(Command::Other, 0);
+                    self.begin_article(cx);
                 }
             }
             _ => {}
@@ -159,14 +190,18 @@ impl Nntp {
         }
     }
 
-    fn capability(&mut self, has_starttls: bool, line: &Line<'_>, cx: &mut Context<'_>) {
+    fn begin_article(&mut self, cx: &mut Context<'_>) {
+        *cx.client = Mode::Body(DotBody::new(false));
+        self.pending.push(Command::Other, 0);
+    }
+
+    fn capability(&mut self, mut list: Builder, line: &Line<'_>, cx: &mut Context<'_>) {
         if line.octets != b"." {
-            self.list = Some(has_starttls || split_verb(line.octets).0.eq_ignore_ascii_case(b"STARTTLS"));
+            list.add_line(line.octets);
+            self.list = Some(list);
             return;
         }
-        self.list = None;
-        let list = Capabilities { source: CapabilitySource::Capability, has_starttls, end: line.end };
-        cx.note(line.last, Observation::Capabilities(list));
+        cx.note(line.last, Observation::Capabilities(list.listing(CapabilitySource::Capability, line.end)));
     }
 
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
@@ -174,8 +209,8 @@ impl Nntp {
             self.turn = Turn::Commands;
         }
         let Some((exchange, mark)) = self.auth.take() else { return };
-        if let Some(attempt) = exchange.conclude(outcome, code, mark) {
-            cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+        if let Some(attempt) = exchange.conclude(outcome, code, mark).attempt(cx.out) {
+            cx.note(attempt.mark, Observation::Login(attempt));
         }
     }
 
@@ -186,7 +221,7 @@ impl Nntp {
         let lost: Vec<Command> = self.pending.drain().collect();
         for command in lost {
             match command {
-                Command::Login(attempt) => emit(*attempt, Outcome::Unknown(Reason::Gap), cx),
+                Command::Login(attempt) if !self.in_doubt => emit(*attempt, Outcome::Unknown(Reason::Gap), cx),
                 Command::Auth => self.end_auth(Outcome::Unknown(Reason::Gap), None, cx),
                 _ => {}
             }
@@ -195,6 +230,19 @@ impl Nntp {
             self.turn = Turn::Commands;
         }
     }
+}
+
+/// The first word and the rest. Any number of blanks and tabs may stand between (RFC 3977 §3.1); what stands after
+/// the last of a login's words is part of its value.
+fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = line.iter().position(|c| matches!(c, b' ' | b'\t')).unwrap_or(line.len());
+    let (word, rest) = line.split_at(end);
+    (word, rest.trim_ascii_start())
+}
+
+/// Whether a login is answered so.
+fn answers_login(code: u16) -> bool {
+    matches!(code, 281 | 283 | 480..=483 | 500..=502)
 }
 
 /// RFC 4643 §2.3.1 and §2.4.1.
@@ -228,7 +276,7 @@ impl Machine for Nntp {
     fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let line = match unit {
             Unit::Line(line) => line,
-            Unit::BodyEnd => return cx.note(cx.mark, Observation::Content),
+            Unit::BodyEnd => return cx.note(cx.mark, Observation::Content(ContentStep::Passed)),
             Unit::Literal { .. } | Unit::Skipped => return,
         };
         if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
@@ -249,8 +297,8 @@ impl Machine for Nntp {
 
     fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let Unit::Line(line) = unit else { return };
-        match self.list {
-            Some(has_starttls) => self.capability(has_starttls, &line, cx),
+        match self.list.take() {
+            Some(list) => self.capability(list, &line, cx),
             None => self.reply(&line, cx),
         }
     }
@@ -265,6 +313,9 @@ impl Machine for Nntp {
             Turn::AuthReply => {
                 let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
                 if goes_on && sasl::next_is_response(next) {
+                    if let Some((exchange, _)) = &mut self.auth {
+                        exchange.lose_challenge(cx.has_gap);
+                    }
                     self.turn = Turn::AuthResponse;
                 } else {
                     self.pending.pop_through(|command| matches!(command, Command::Auth));
@@ -284,19 +335,29 @@ impl Machine for Nntp {
 
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         if direction == Direction::ToServer {
-            self.user = None;
+            (self.user, self.user_alone) = (None, None);
+            self.in_doubt = true;
+            if let Some((exchange, _)) = &mut self.auth {
+                exchange.lose_answer();
+            }
             return;
         }
         if self.list.take().is_some() {
             cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap));
         }
+        if let Some((exchange, _)) = &mut self.auth {
+            exchange.lose_prompt();
+        }
         self.pending.lose();
     }
 
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
+        self.tell_user_alone(cx);
         let left: Vec<Command> = self.pending.drain().collect();
         for command in left {
-            if let Command::Login(attempt) = command {
+            if let Command::Login(attempt) = command
+                && (!self.in_doubt || why == Reason::Asymmetric)
+            {
                 emit(*attempt, Outcome::Unknown(why), cx);
             }
         }

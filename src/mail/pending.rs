@@ -58,6 +58,11 @@ impl<T> Queue<T> {
         self.is_unsure
     }
 
+    /// One command is open: what answers a command answers that one.
+    pub(super) fn is_single(&self) -> bool {
+        self.items.len() == 1
+    }
+
     pub(super) fn settle(&mut self) {
         self.is_unsure = false;
     }

@@ -4,11 +4,12 @@
 //! its text (RFC 1939 §3). The argument of PASS is all after the first space (§7).
 
 use super::Start;
+use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
 use super::observe::{
-    Attempt, Capabilities, CapabilitySource, Confidence, Observation, Outcome, Reason, SecretClass, StarttlsReply,
-    Variant,
+    Attempt, CapabilitySource, Confidence, ContentStep, Observation, Outcome, Reason, SecretClass, StarttlsReply,
+    Strength, Username, Variant,
 };
 use super::pending::Queue;
 use super::sasl::{self, Exchange};
@@ -47,18 +48,20 @@ pub(super) struct Pop3 {
     pending: Queue<Command>,
     greeting_due: bool,
     user: Option<Text>,
-    /// The argument of USER. All of it is the name only when the server took it: a client's mistake may have put the
-    /// password there too.
-    user_line: Vec<u8>,
+    /// USER was sent and no PASS since: where.
+    user_alone: Option<Mark>,
     auth: Option<(Exchange, Turn, Mark)>,
     stls_waits: bool,
-    /// Lines of a CAPA reply are coming in; whether STLS was among them.
-    capa: Option<bool>,
+    /// Lines of a CAPA reply are coming in.
+    capa: Option<Builder>,
     /// Client octets were lost since the last login: what succeeds later may owe to another one.
     may_not_infer: bool,
     /// A login whose reply was lost: what the server does next may tell.
     unresolved: Option<Box<Attempt>>,
 }
+
+/// Name of the login by commands.
+const USER_PASS: &str = "USER-PASS";
 
 const TRANSACTION: [&[u8]; 7] = [b"STAT", b"LIST", b"UIDL", b"DELE", b"RSET", b"RETR", b"TOP"];
 
@@ -68,7 +71,7 @@ impl Pop3 {
             pending: Queue::default(),
             greeting_due: !start.is_midstream,
             user: None,
-            user_line: Vec::new(),
+            user_alone: None,
             auth: None,
             stls_waits: false,
             capa: None,
@@ -79,17 +82,21 @@ impl Pop3 {
 
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let (verb, argument) = split_verb(line.octets);
+        cx.command(verb, line.last);
         let verb = verb.to_ascii_uppercase();
         let has_argument = !argument.trim_ascii().is_empty();
         let command = match &verb[..] {
             b"USER" => {
                 self.forget_unresolved(cx);
-                self.user_line = argument.trim_ascii().to_vec();
-                self.user = Some(Text::new(self.user_line.split(|&c| c == b' ').next().unwrap_or_default()));
+                self.tell_user_alone(cx);
+                self.user_alone = Some(line.last);
+                // The first word: what else was typed may be the password.
+                self.user = Some(Text::new(argument.trim_ascii().split(|&c| c == b' ').next().unwrap_or_default()));
                 Command::User
             }
             b"PASS" => {
                 self.may_not_infer = false;
+                self.user_alone = None;
                 Command::Login(Box::new(self.pass(argument, line)))
             }
             b"APOP" => match apop(argument, line) {
@@ -103,7 +110,7 @@ impl Pop3 {
             b"CAPA" => Command::Capa,
             b"RETR" | b"TOP" => Command::Block { is_message: true, after_login: true },
             b"STLS" => {
-                cx.note(line.last, Observation::StarttlsRequested);
+                cx.starttls_requested(line.last);
                 self.stls_waits = true;
                 Command::Stls
             }
@@ -124,7 +131,7 @@ impl Pop3 {
     }
 
     fn pass(&mut self, secret: &[u8], line: &Line<'_>) -> Attempt {
-        let mut attempt = sasl::direct("USER-PASS", Variant::Command, self.user.clone(), line.last);
+        let mut attempt = sasl::direct(USER_PASS, Variant::Command, self.user.clone(), line.last);
         attempt.secret = (!line.is_cut).then(|| Secret::new(secret));
         if line.is_cut {
             attempt.confidence = Confidence::Probable;
@@ -150,9 +157,17 @@ impl Pop3 {
         self.queue(Command::Auth, line, cx);
     }
 
-    fn end_auth(&mut self, outcome: Outcome, code: Option<Text>) -> Option<Box<Attempt>> {
+    fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) -> Option<Box<Attempt>> {
         let (exchange, _, mark) = self.auth.take()?;
-        exchange.conclude(outcome, code, mark).map(Box::new)
+        exchange.conclude(outcome, code, mark).attempt(cx.out)
+    }
+
+    /// A user was named, and no secret followed.
+    fn tell_user_alone(&mut self, cx: &mut Context<'_>) {
+        if let (Some(mark), Some(user)) = (self.user_alone.take(), self.user.clone()) {
+            let username = Username { user, mechanism: Text::new(USER_PASS.as_bytes()), mark };
+            cx.note(mark, Observation::Username(Box::new(username)));
+        }
     }
 
     /// A single-line reply, or the first line of one with more.
@@ -183,7 +198,7 @@ impl Pop3 {
             Some(Command::Auth) => {
                 self.forget_unresolved(cx);
                 let (outcome, code) = judge_reply(is_ok, text);
-                if let Some(attempt) = self.end_auth(outcome, code) {
+                if let Some(attempt) = self.end_auth(outcome, code, cx) {
                     emit(*attempt, outcome, cx);
                 }
             }
@@ -193,18 +208,17 @@ impl Pop3 {
                     if is_ok { (StarttlsReply::Accepted, &b"+OK"[..]) } else { (StarttlsReply::Refused, &b"-ERR"[..]) };
                 cx.starttls_replied(line.last, reply, code);
             }
-            Some(Command::Capa) if is_ok => self.capa = Some(false),
+            Some(Command::Capa) if is_ok => self.capa = Some(Builder::default()),
             Some(Command::Capa) => cx.note(line.last, Observation::NoCapabilities(Reason::NotAsked)),
             Some(Command::Block { is_message, after_login }) if is_ok => {
                 if is_message {
-                    cx.note(line.last, Observation::Content);
+                    cx.note(line.last.as_known_to_client(), Observation::Content(ContentStep::Passed));
                 }
                 if after_login {
                     self.resolve(cx);
                 }
                 *cx.server = Mode::Body(DotBody::new(true));
             }
-            Some(Command::User) if is_ok => self.user = Some(Text::new(&self.user_line)),
             Some(Command::Transaction) if is_ok => self.resolve(cx),
             _ => {}
         }
@@ -228,7 +242,7 @@ impl Pop3 {
             return;
         }
         if let Some((exchange, turn, _)) = &mut self.auth {
-            exchange.challenge(line.octets[1..].trim_ascii());
+            exchange.challenge(line.octets[1..].trim_ascii(), line.last);
             *turn = Turn::Client;
         } else if self.stls_waits {
             self.stls_waits = false;
@@ -237,15 +251,16 @@ impl Pop3 {
         }
     }
 
-    fn capability(&mut self, has_stls: bool, line: &Line<'_>, cx: &mut Context<'_>) {
+    fn capability(&mut self, mut list: Builder, line: &Line<'_>, cx: &mut Context<'_>) {
         if line.octets != b"." {
-            let (word, _) = split_verb(line.octets);
-            self.capa = Some(has_stls || word.eq_ignore_ascii_case(b"STLS"));
+            list.add_line(line.octets);
+            self.capa = Some(list);
             return;
         }
-        self.capa = None;
-        let list = Capabilities { source: CapabilitySource::Capa, has_starttls: has_stls, end: line.end };
-        cx.note(line.last, Observation::Capabilities(list));
+        if let Some(name) = list.implementation() {
+            cx.note(line.last, Observation::Id(Direction::ToClient, name.clone()));
+        }
+        cx.note(line.last, Observation::Capabilities(list.listing(CapabilitySource::Capa, line.end)));
     }
 
     /// The replies of all that is pending are not to be had.
@@ -255,7 +270,7 @@ impl Pop3 {
             match command {
                 Command::Login(attempt) => self.hold_unresolved(attempt, cx),
                 Command::Auth => {
-                    if let Some(attempt) = self.end_auth(Outcome::Unknown(Reason::Gap), None) {
+                    if let Some(attempt) = self.end_auth(Outcome::Unknown(Reason::Gap), None, cx) {
                         self.hold_unresolved(attempt, cx);
                     }
                 }
@@ -295,6 +310,7 @@ fn apop(argument: &[u8], line: &Line<'_>) -> Option<Attempt> {
     let user = Some(Text::new(argument[..at].trim_ascii()));
     let mut attempt = sasl::direct("APOP", Variant::Command, user, line.last);
     attempt.class = SecretClass::Crackable;
+    attempt.strength = Strength { hash: Some("MD5"), ..Strength::default() };
     Some(attempt)
 }
 
@@ -361,7 +377,7 @@ impl Machine for Pop3 {
             }
             Some(_) => {
                 self.pending.pop_through(|command| matches!(command, Command::Auth));
-                if let Some(attempt) = self.end_auth(Outcome::Cancelled, None) {
+                if let Some(attempt) = self.end_auth(Outcome::Cancelled, None, cx) {
                     emit(*attempt, Outcome::Cancelled, cx);
                 }
                 self.command(&line, cx);
@@ -376,8 +392,8 @@ impl Machine for Pop3 {
         if line.follows_loss && !is_status(line.octets) && !answers_auth {
             return;
         }
-        match self.capa {
-            Some(has_stls) => self.capability(has_stls, &line, cx),
+        match self.capa.take() {
+            Some(list) => self.capability(list, &line, cx),
             None => self.reply(&line, cx),
         }
     }
@@ -390,29 +406,37 @@ impl Machine for Pop3 {
         self.stls_waits = false;
         let Some((exchange, turn, _)) = &mut self.auth else { return };
         if exchange.may_continue() && sasl::next_is_response(next) {
+            exchange.lose_challenge(cx.has_gap);
             *turn = Turn::Client;
             return;
         }
         self.pending.pop_through(|command| matches!(command, Command::Auth));
-        if let Some(attempt) = self.end_auth(Outcome::Unknown(Reason::NoReply), None) {
+        if let Some(attempt) = self.end_auth(Outcome::Unknown(Reason::NoReply), None, cx) {
             self.hold_unresolved(attempt, cx);
         }
     }
 
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         if direction == Direction::ToServer {
-            self.user = None;
+            (self.user, self.user_alone) = (None, None);
             self.may_not_infer = true;
+            if let Some((exchange, ..)) = &mut self.auth {
+                exchange.lose_answer();
+            }
             return self.forget_unresolved(cx);
         }
         self.greeting_due = false;
         if self.capa.take().is_some() {
             cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap));
         }
+        if let Some((exchange, ..)) = &mut self.auth {
+            exchange.lose_prompt();
+        }
         self.pending.lose();
     }
 
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
+        self.tell_user_alone(cx);
         if let Some(attempt) = self.unresolved.take() {
             emit(*attempt, Outcome::Unknown(why), cx);
         }
@@ -421,7 +445,7 @@ impl Machine for Pop3 {
             match command {
                 Command::Login(attempt) => emit(*attempt, Outcome::Unknown(why), cx),
                 Command::Auth => {
-                    if let Some(attempt) = self.end_auth(Outcome::Unknown(why), None) {
+                    if let Some(attempt) = self.end_auth(Outcome::Unknown(why), None, cx) {
                         emit(*attempt, Outcome::Unknown(why), cx);
                     }
                 }

@@ -1,16 +1,14 @@
-//! Which protocol a connection speaks, by its first octets. Ports are hints, never proof; a greeting alone is not
-//! enough where others greet alike (`+OK`: Redis, NATS; `220`: FTP).
+//! Which protocol a connection speaks, by its first octets. Ports are hints, never proof.
 //!
-//! Octets are kept until the decision and then handed to the detector in the order in which they came.
+//! Octets are kept until the decision and then handed to the detector in the order in which they came, at their places
+//! in the stream; a PROXY preamble before the client's is noted and left out.
 
-use super::imap_text::{argument, is_tag};
-use super::observe::{Confidence, Out};
-use super::pop3::split_verb;
-use super::sasl;
-use super::smtp::parse_reply;
+use super::evidence::{Evidence, may_be_greeting};
+use super::observe::{Confidence, Observation, Out};
+use super::proxy::{self, Preamble};
+use super::tls::looks_like_client_hello;
 use super::{Detector, Interest, Protocol, Start, implicit};
-use super::{nntp, tls};
-use crate::limits::PROBE_OCTETS;
+use crate::limits::{PROBE_OCTETS, PROXY_OCTETS};
 use crate::stream::{Direction, Mark};
 use zeroize::Zeroizing;
 
@@ -94,16 +92,6 @@ pub fn is_hopeless(octets: &[u8], from_server: Option<bool>, is_start: bool) -> 
     is_start && from_server == Some(true) && !may_be_greeting(octets)
 }
 
-fn may_be_greeting(octets: &[u8]) -> bool {
-    let begins = |word: &[u8]| octets.starts_with(word) || word.starts_with(octets);
-    // ManageSieve's strings begin with a quote.
-    octets.starts_with(b"\"")
-        || begins(b"+OK")
-        || begins(b"-ERR")
-        || begins(b"* ")
-        || octets.iter().take(3).all(u8::is_ascii_digit)
-}
-
 impl Probe {
     /// The next octets of a direction. Says whether it is worth judging anew: each time looks at all there is, so an
     /// attacker's single octets must not each be an occasion.
@@ -130,38 +118,99 @@ impl Probe {
     #[must_use]
     pub fn judge(&self, known: &Known, is_final: bool) -> Verdict {
         let Known { hint, is_sure_of_ends, .. } = *known;
+        // A port of mail tells the server as well as a SYN does.
+        let ends: &[bool] = if is_sure_of_ends || hint.is_some() { &[false] } else { &[false, true] };
+        if !is_final && ends.iter().any(|&is_swapped| self.preamble(is_swapped) == Preamble::Partial) {
+            return Verdict::Undecided;
+        }
         let evidence = self.evidence(known, false);
-        if self.text.iter().any(|text| tls::looks_like_client_hello(text)) {
-            let begun = self.text.iter().any(|text| text.len() > 5 && tls::looks_like_client_hello(text));
-            return match (hint, begun) {
-                (None, _) => Verdict::NotMail,
-                (Some(_), true) => Verdict::Tls,
-                (Some(_), false) => Verdict::Undecided,
+        if let Some(hello) = [evidence.client, evidence.server].into_iter().find(|text| looks_like_client_hello(text)) {
+            return match hint {
+                None => Verdict::NotMail,
+                // What the server said before is what STARTTLS was answered with.
+                Some(hint) if self.begins_with_reply(&evidence) => {
+                    Verdict::Mail { protocol: hint.protocol, confidence: Confidence::Probable, is_swapped: false }
+                }
+                Some(_) if hello.len() > 5 => Verdict::Tls,
+                Some(_) => Verdict::Undecided,
             };
         }
-        if let Some((protocol, confidence)) = evidence.decide(is_final) {
-            return Verdict::Mail { protocol, confidence, is_swapped: false };
-        }
-        if !is_sure_of_ends && let Some((protocol, confidence)) = self.evidence(known, true).decide(is_final) {
-            return Verdict::Mail { protocol, confidence, is_swapped: true };
-        }
-        let room = if hint.is_some() { 4 * PROBE_OCTETS } else { PROBE_OCTETS };
-        if evidence.is_other() || self.text.iter().any(|text| text.len() > room) || self.log.len() > room {
+        let turned = ends.get(1).map(|&is_swapped| self.evidence(known, is_swapped));
+        if evidence.is_other() || turned.as_ref().is_some_and(Evidence::is_other) {
             return Verdict::NotMail;
         }
-        Verdict::Undecided
+        let room = if hint.is_some() { 4 * PROBE_OCTETS } else { PROBE_OCTETS };
+        let is_full = evidence.octets() > room || self.log.len() > room + PROXY_OCTETS;
+        let is_last = is_final || is_full;
+        if let Some((protocol, confidence)) = evidence.decide(is_last) {
+            return Verdict::Mail { protocol, confidence, is_swapped: false };
+        }
+        // What a server sends may be a message, commands and all: it takes both ends to turn them round.
+        if let Some((protocol, confidence @ Confidence::Confirmed)) = turned.and_then(|turned| turned.decide(is_last)) {
+            return Verdict::Mail { protocol, confidence, is_swapped: true };
+        }
+        if is_full { Verdict::NotMail } else { Verdict::Undecided }
+    }
+
+    /// Whether the first octets are the server's, and lines.
+    fn begins_with_reply(&self, evidence: &Evidence<'_>) -> bool {
+        let is_servers = |entry: &Entry| matches!(entry, Entry::Octets { direction: Direction::ToClient, .. });
+        self.log.first().is_some_and(is_servers)
+            && evidence.server.first().is_some_and(|c| c.is_ascii_graphic())
+            && memchr::memchr(b'\n', evidence.server).is_some()
     }
 
     fn evidence(&self, known: &Known, is_swapped: bool) -> Evidence<'_> {
         let (client, server) = if is_swapped { (1, 0) } else { (0, 1) };
+        let skip = self.preamble_len(is_swapped);
+        // Where it is not known who the client is, neither end's preamble speaks against mail.
+        let skip_other = if known.is_sure_of_ends { 0 } else { self.preamble_len(!is_swapped) };
         Evidence {
-            client: &self.text[client],
-            server: &self.text[server],
+            client: &self.text[client][skip..],
+            server: &self.text[server][skip_other..],
             hint: known.hint.map(|hint| hint.protocol),
             is_ftp_port: FTP_PORTS.contains(&known.ports[server]),
             has_start: !known.is_midstream && !self.has_gap[server],
-            spoke_first: !self.text[client].is_empty()
-                && matches!(self.log.first(), Some(Entry::Octets { direction, .. }) if direction.index() == client),
+            spoke_first: self.client_spoke_first(client, skip),
+        }
+    }
+
+    /// Whether the client's first octets after a preamble came before any of the server's.
+    fn client_spoke_first(&self, client: usize, mut skip: usize) -> bool {
+        for entry in &self.log {
+            match *entry {
+                Entry::Octets { direction, len, .. } if direction.index() == client && len <= skip => skip -= len,
+                Entry::Octets { direction, .. } => return direction.index() == client,
+                Entry::Gap { .. } => return false,
+            }
+        }
+        false
+    }
+
+    /// The preamble before the client's own octets; one with a gap before it or in it is none.
+    fn preamble(&self, is_swapped: bool) -> Preamble {
+        let client = usize::from(is_swapped);
+        if !proxy::may_begin(&self.text[client]) {
+            return Preamble::Absent;
+        }
+        let mut len = 0;
+        for entry in &self.log {
+            match *entry {
+                Entry::Octets { direction, len: more, .. } if direction.index() == client => len += more,
+                Entry::Gap { direction, .. } if direction.index() == client => break,
+                _ => {}
+            }
+        }
+        match proxy::preamble(&self.text[client][..len]) {
+            Preamble::Partial if self.has_gap[client] => Preamble::Absent,
+            other => other,
+        }
+    }
+
+    fn preamble_len(&self, is_swapped: bool) -> usize {
+        match self.preamble(is_swapped) {
+            Preamble::Whole { len, .. } => len,
+            Preamble::Absent | Preamble::Partial => 0,
         }
     }
 
@@ -179,14 +228,28 @@ impl Probe {
 
     fn replay(self, mut detector: Box<dyn Detector>, is_swapped: bool, out: &mut Out) -> Released {
         let turn = |direction: Direction| if is_swapped { direction.other() } else { direction };
+        let preamble = self.preamble(is_swapped);
+        let mut skip = self.preamble_len(is_swapped);
         let mut read = [0, 0];
         let mut interest = Interest::Open;
         for entry in &self.log {
             match *entry {
-                Entry::Octets { direction, offset, len, mark } => {
+                Entry::Octets { direction, mut offset, len, mark } => {
                     let at = &mut read[direction.index()];
-                    let octets = &self.text[direction.index()][*at..*at + len];
+                    let mut octets = &self.text[direction.index()][*at..*at + len];
                     *at += len;
+                    if skip > 0 && turn(direction) == Direction::ToServer {
+                        let dropped = skip.min(len);
+                        skip -= dropped;
+                        if skip > 0 {
+                            continue;
+                        }
+                        // The stream goes on after the preamble, and acknowledgements count its octets too: so the
+                        // detector is told how far the client has got even when nothing else has come yet.
+                        octets = &octets[dropped..];
+                        offset += dropped as u64;
+                        note_proxied(preamble, mark, out);
+                    }
                     interest = detector.on_data(turn(direction), offset, octets, mark, out);
                 }
                 Entry::Gap { direction, len, mark } => detector.on_gap(turn(direction), len, mark, out),
@@ -199,256 +262,17 @@ impl Probe {
     }
 }
 
+fn note_proxied(preamble: Preamble, mark: Mark, out: &mut Out) {
+    if let Preamble::Whole { ends: Some(ends), .. } = preamble {
+        let (client, server) = ends.texts();
+        out.push(mark, Observation::Proxied { client, server });
+    }
+}
+
 /// A started detector.
 pub struct Released {
     /// The detector, which has read all that the probe kept.
     pub detector: Box<dyn Detector>,
     /// Whether it wants more.
     pub interest: Interest,
-}
-
-/// What speaks for each protocol.
-struct Evidence<'a> {
-    client: &'a [u8],
-    server: &'a [u8],
-    hint: Option<Protocol>,
-    is_ftp_port: bool,
-    /// The server's first octets are the first it sent.
-    has_start: bool,
-    spoke_first: bool,
-}
-
-impl Evidence<'_> {
-    fn decide(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        if self.is_other() {
-            return None;
-        }
-        self.sieve(is_final)
-            .or_else(|| self.imap(is_final))
-            .or_else(|| self.nntp(is_final))
-            .or_else(|| self.smtp(is_final))
-            .or_else(|| self.pop3(is_final))
-    }
-
-    fn client_lines(&self) -> impl Iterator<Item = &[u8]> {
-        lines(self.client)
-    }
-
-    fn server_lines(&self) -> impl Iterator<Item = &[u8]> {
-        lines(self.server)
-    }
-
-    /// Another protocol shows itself.
-    fn is_other(&self) -> bool {
-        let begins_binary = |text: &[u8]| text.iter().take(8).any(|c| c.is_ascii_control() && !c.is_ascii_whitespace());
-        let first = self.client_lines().next().unwrap_or_default();
-        let is_ftp = self.server.starts_with(b"220")
-            && [&b"USER "[..], b"FEAT", b"SYST", b"AUTH TLS", b"AUTH SSL"].iter().any(|verb| begins(first, verb));
-        let is_wrong_greeting =
-            self.has_start && !self.spoke_first && !self.server.is_empty() && !may_be_greeting(self.server);
-        let is_irc = self.client_lines().any(|line| begins(line, b"NICK "));
-        let is_redis = matches!(self.client, [b'*' | b'$', b'0'..=b'9', ..]);
-        is_ftp || is_irc || is_redis || is_wrong_greeting || begins_binary(self.client) || begins_binary(self.server)
-    }
-
-    fn imap(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        const GREETINGS: [&[u8]; 5] = [b"* OK ", b"* PREAUTH ", b"* BYE ", b"* OK\r", b"* OK["];
-        if self.has_start && GREETINGS.iter().any(|greeting| begins(self.server, greeting)) {
-            return Some((Protocol::Imap, Confidence::Confirmed));
-        }
-        let commands = self.client_lines().filter(|line| is_imap_command(line)).count();
-        let replies = self.server_lines().filter(|line| self.is_imap_reply(line)).count();
-        if self.has_server_text() && replies == 0 {
-            return None;
-        }
-        self.weigh(Protocol::Imap, commands, replies, is_final)
-    }
-
-    /// A reply with the tag of one of the client's commands, or an untagged one that no other protocol has.
-    fn is_imap_reply(&self, line: &[u8]) -> bool {
-        let (tag, rest) = split_verb(line);
-        if tag == b"*" {
-            return true;
-        }
-        let (status, _) = split_verb(rest);
-        let is_status = [&b"OK"[..], b"NO", b"BAD"].iter().any(|known| status.eq_ignore_ascii_case(known));
-        is_status && self.client_lines().any(|command| split_verb(command).0 == tag)
-    }
-
-    /// RFC 5804 §1.8: the server begins with its capabilities, IMPLEMENTATION among them.
-    fn sieve(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        if self.has_start && begins(self.server, b"\"IMPLEMENTATION\"") {
-            return Some((Protocol::ManageSieve, Confidence::Confirmed));
-        }
-        let commands = self.client_lines().filter(|line| is_sieve_command(line)).count();
-        let is_status = |line: &&[u8]| matches!(split_verb(line).0, b"OK" | b"NO" | b"BYE");
-        let replies = self.server_lines().filter(is_status).count();
-        if self.has_server_text() && replies == 0 {
-            return None;
-        }
-        self.weigh(Protocol::ManageSieve, commands, replies, is_final)
-    }
-
-    /// RFC 3977 §5.1: a greeting 200 or 201, which other protocols have too, so a command of its own is needed.
-    fn nntp(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        let commands = self.client_lines().filter(|line| is_nntp_command(line)).count();
-        let replies = self.server_lines().filter(|line| nntp::parse_reply(line).is_some()).count();
-        if self.has_server_text() && replies == 0 {
-            return None;
-        }
-        let greets = self.has_start && (self.server.starts_with(b"200") || self.server.starts_with(b"201"));
-        if greets && self.hint == Some(Protocol::Nntp) && is_final {
-            return Some((Protocol::Nntp, Confidence::Probable));
-        }
-        if self.has_start && !greets && self.has_server_text() {
-            return None;
-        }
-        self.weigh(Protocol::Nntp, commands, replies, is_final)
-    }
-
-    fn smtp(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        let is_lmtp = self.client_lines().any(|line| begins(line, b"LHLO "));
-        let protocol = if is_lmtp { Protocol::Lmtp } else { Protocol::Smtp };
-        let strong = self.client_lines().filter(|line| is_smtp_command(line)).count();
-        let replies = self.server_lines().filter(|line| parse_reply(line).is_some()).count();
-        if self.has_server_text() && replies == 0 {
-            return None;
-        }
-        let greets = self.has_start && self.server.starts_with(b"220");
-        if greets && strong > 0 {
-            return Some((protocol, Confidence::Confirmed));
-        }
-        let greeting = self.server_lines().next().unwrap_or_default().to_ascii_uppercase();
-        let names_itself = memchr::memmem::find(&greeting, b"SMTP").is_some();
-        let refuses = [&b"421"[..], b"521", b"554"].iter().any(|code| greeting.starts_with(code));
-        let is_mail_greeting = self.has_start
-            && (greets && (names_itself || self.hint == Some(Protocol::Smtp))
-                || refuses && self.hint == Some(Protocol::Smtp));
-        let has_client_line = self.client_lines().next().is_some();
-        if is_mail_greeting && (is_final || has_client_line) {
-            return Some((Protocol::Smtp, Confidence::Probable));
-        }
-        self.weigh(protocol, strong, replies, is_final)
-    }
-
-    fn pop3(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        if self.is_ftp_port && !self.has_server_text() {
-            return None;
-        }
-        let strong = self.client_lines().filter(|line| is_pop3_command(line)).count();
-        let is_status = |line: &&[u8]| line.starts_with(b"+OK") || line.starts_with(b"-ERR");
-        let replies = self.server_lines().filter(is_status).count();
-        if self.has_server_text() && replies == 0 {
-            return None;
-        }
-        let greets =
-            self.has_start && !self.spoke_first && self.server_lines().next().is_some_and(|line| is_status(&line));
-        if greets && strong > 0 {
-            return Some((Protocol::Pop3, Confidence::Confirmed));
-        }
-        let has_client_line = self.client_lines().next().is_some();
-        if greets && self.hint == Some(Protocol::Pop3) && (is_final || has_client_line) {
-            return Some((Protocol::Pop3, Confidence::Probable));
-        }
-        if self.has_start && self.spoke_first && self.has_server_text() && self.hint != Some(Protocol::Pop3) {
-            return None;
-        }
-        self.weigh(Protocol::Pop3, strong, replies, is_final)
-    }
-
-    fn has_server_text(&self) -> bool {
-        memchr::memchr(b'\n', self.server).is_some()
-    }
-
-    /// Without a greeting: two independent signs, a port that fits counting as one.
-    fn weigh(
-        &self,
-        protocol: Protocol,
-        commands: usize,
-        replies: usize,
-        is_final: bool,
-    ) -> Option<(Protocol, Confidence)> {
-        let hinted = self.hint == Some(protocol);
-        if commands >= 1 && replies >= 1 {
-            return Some((protocol, Confidence::Confirmed));
-        }
-        let wait_for_server = self.has_start && !is_final;
-        let enough = commands >= 2 || hinted && commands >= 1;
-        let confidence = if hinted || protocol != Protocol::Pop3 { Confidence::Probable } else { Confidence::Possible };
-        (enough && !wait_for_server).then_some((protocol, confidence))
-    }
-}
-
-/// Whole lines and, last, what has no end yet.
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = text.split(|&c| c == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    lines.filter(|line| !line.is_empty()).take(LINES)
-}
-
-/// Lines looked at: replies are compared with all commands, so their number must not be the sender's to choose.
-const LINES: usize = 48;
-
-fn begins(text: &[u8], word: &[u8]) -> bool {
-    text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word)
-}
-
-/// Verbs with the arguments their grammar demands; those that other protocols share (QUIT, NOOP) say nothing.
-fn is_smtp_command(line: &[u8]) -> bool {
-    let (verb, rest) = split_verb(line);
-    match verb.to_ascii_uppercase().as_slice() {
-        b"EHLO" | b"HELO" | b"LHLO" => !rest.trim_ascii().is_empty(),
-        b"MAIL" => begins(rest.trim_ascii_start(), b"FROM:"),
-        b"RCPT" => begins(rest.trim_ascii_start(), b"TO:"),
-        b"AUTH" => sasl::is_known(split_verb(rest.trim_ascii()).0),
-        b"STARTTLS" => rest.trim_ascii().is_empty(),
-        _ => false,
-    }
-}
-
-fn is_pop3_command(line: &[u8]) -> bool {
-    let (verb, rest) = split_verb(line);
-    match verb.to_ascii_uppercase().as_slice() {
-        b"USER" | b"PASS" => !rest.is_empty(),
-        b"APOP" => rest.len() > 33,
-        b"CAPA" | b"STLS" => rest.trim_ascii().is_empty(),
-        b"AUTH" => rest.trim_ascii().is_empty() || sasl::is_known(split_verb(rest.trim_ascii()).0),
-        _ => false,
-    }
-}
-
-/// `AUTHENTICATE "MECH"`: the quotes tell it from IMAP's, which also has a tag.
-fn is_sieve_command(line: &[u8]) -> bool {
-    let (verb, rest) = split_verb(line);
-    verb.eq_ignore_ascii_case(b"AUTHENTICATE")
-        && argument(rest).is_some_and(|name| name.is_quoted && sasl::is_known(&name.value))
-}
-
-fn is_nntp_command(line: &[u8]) -> bool {
-    let (verb, rest) = split_verb(line);
-    match verb.to_ascii_uppercase().as_slice() {
-        b"AUTHINFO" => {
-            let kind = split_verb(rest).0;
-            [&b"USER"[..], b"PASS", b"SASL"].iter().any(|known| kind.eq_ignore_ascii_case(known))
-        }
-        b"MODE" => begins(rest, b"READER") || begins(rest, b"STREAM"),
-        b"GROUP" | b"LISTGROUP" | b"XOVER" => !rest.is_empty(),
-        b"CAPABILITIES" => true,
-        _ => false,
-    }
-}
-
-fn is_imap_command(line: &[u8]) -> bool {
-    let (tag, rest) = split_verb(line);
-    let (verb, arguments) = split_verb(rest);
-    if !is_tag(tag) {
-        return false;
-    }
-    match verb.to_ascii_uppercase().as_slice() {
-        b"LOGIN" => argument(arguments).is_some(),
-        b"AUTHENTICATE" => sasl::is_known(split_verb(arguments.trim_ascii()).0),
-        b"SELECT" | b"EXAMINE" | b"FETCH" | b"UID" | b"STATUS" | b"LIST" | b"LSUB" => !arguments.is_empty(),
-        b"CAPABILITY" | b"STARTTLS" | b"LOGOUT" | b"IDLE" => arguments.trim_ascii().is_empty(),
-        b"ID" => arguments.starts_with(b"(") || begins(arguments, b"NIL"),
-        _ => false,
-    }
 }

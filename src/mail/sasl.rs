@@ -3,7 +3,9 @@
 //! One list, [`MECHANISMS`]. Responses are decoded into wiped buffers; nothing of a challenge, response, token or
 //! their lengths leaves but the user names and the [`Secret`] itself.
 
-use super::observe::{Attempt, Confidence, Outcome, Reason, SecretClass, Variant};
+use super::observe::{
+    Attempt, Confidence, Observation, Out, Outcome, Reason, SecretClass, Strength, Username, Variant,
+};
 use super::text::Text;
 use crate::limits::SASL_LINE_OCTETS;
 use crate::secret::Secret;
@@ -35,6 +37,8 @@ enum Scheme {
     External,
     /// Trace information (RFC 4505).
     Anonymous,
+    /// `[authzid] NUL authcid`, then one-time passwords (RFC 2444).
+    OneTime,
     /// Opaque.
     Opaque,
 }
@@ -50,10 +54,12 @@ const fn mechanism(name: &'static str, scheme: Scheme, class: SecretClass) -> Me
 }
 
 /// The mechanisms that are known; SCRAM by prefix.
-const MECHANISMS: [Mechanism; 17] = [
+const MECHANISMS: [Mechanism; 19] = [
     mechanism("PLAIN", Scheme::Plain, SecretClass::Password),
     mechanism("LOGIN", Scheme::Login, SecretClass::Password),
     mechanism("CRAM-MD5", Scheme::CramMd5, SecretClass::Crackable),
+    mechanism("CRAM-SHA1", Scheme::CramMd5, SecretClass::Crackable),
+    mechanism("CRAM-SHA256", Scheme::CramMd5, SecretClass::Crackable),
     mechanism("DIGEST-MD5", Scheme::DigestMd5, SecretClass::Crackable),
     mechanism("NTLM", Scheme::Ntlm, SecretClass::Crackable),
     mechanism("GSS-SPNEGO", Scheme::Ntlm, SecretClass::Crackable),
@@ -62,9 +68,9 @@ const MECHANISMS: [Mechanism; 17] = [
     mechanism("GSSAPI", Scheme::Opaque, SecretClass::None),
     mechanism("EXTERNAL", Scheme::External, SecretClass::None),
     mechanism("ANONYMOUS", Scheme::Anonymous, SecretClass::None),
-    mechanism("OTP", Scheme::Opaque, SecretClass::None),
-    mechanism("SKEY", Scheme::Opaque, SecretClass::None),
-    mechanism("SECURID", Scheme::Opaque, SecretClass::None),
+    mechanism("OTP", Scheme::OneTime, SecretClass::None),
+    mechanism("SKEY", Scheme::OneTime, SecretClass::None),
+    mechanism("SECURID", Scheme::OneTime, SecretClass::None),
     mechanism("KERBEROS_V4", Scheme::Opaque, SecretClass::None),
     mechanism("MSN", Scheme::Ntlm, SecretClass::Crackable),
     mechanism("XTOKEN", Scheme::Opaque, SecretClass::None),
@@ -77,8 +83,56 @@ pub(super) fn is_mechanism_name(name: &[u8]) -> bool {
 
 /// Whether the name is one a mail server may offer, not merely well-formed.
 pub(super) fn is_known(name: &[u8]) -> bool {
-    let scram = name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SCRAM-"));
-    scram || MECHANISMS.iter().any(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
+    is_scram(name) || MECHANISMS.iter().any(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// What stands for the name of a mechanism that nobody knows: it may be a password in the wrong place.
+pub const UNKNOWN_MECHANISM: &str = "OTHER";
+
+/// What a mechanism that a server offers lets an observer of a login have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disclosure {
+    /// The password itself.
+    Password,
+    /// At most something to guess the password from.
+    Challenge,
+    /// Anything else: tokens, certificates, nothing.
+    Other,
+}
+
+/// What the mechanism discloses; `None` when it is not known.
+pub(super) fn class_of(name: &[u8]) -> Option<Disclosure> {
+    let known = MECHANISMS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(name));
+    match known.map(|known| (known.class, known.name)) {
+        Some((SecretClass::Password, _)) => Some(Disclosure::Password),
+        Some((SecretClass::Crackable, _) | (_, "GSSAPI")) => Some(Disclosure::Challenge),
+        None if is_scram(name) => Some(Disclosure::Challenge),
+        Some(_) => Some(Disclosure::Other),
+        None => None,
+    }
+}
+
+fn is_scram(name: &[u8]) -> bool {
+    name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SCRAM-"))
+}
+
+/// The hash that a mechanism is built on, from its name (RFC 5802 §4 for SCRAM).
+fn hash_of(name: &[u8]) -> Option<&'static str> {
+    const HASHES: [(&str, &str); 12] = [
+        ("CRAM-MD5", "MD5"),
+        ("CRAM-SHA1", "SHA-1"),
+        ("CRAM-SHA256", "SHA-256"),
+        ("DIGEST-MD5", "MD5"),
+        ("SCRAM-SHA-1", "SHA-1"),
+        ("SCRAM-SHA-1-PLUS", "SHA-1"),
+        ("SCRAM-SHA-224", "SHA-224"),
+        ("SCRAM-SHA-256", "SHA-256"),
+        ("SCRAM-SHA-256-PLUS", "SHA-256"),
+        ("SCRAM-SHA-384", "SHA-384"),
+        ("SCRAM-SHA-512", "SHA-512"),
+        ("SCRAM-SHA-512-PLUS", "SHA-512"),
+    ];
+    HASHES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, hash)| *hash)
 }
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -132,31 +186,43 @@ pub(super) struct Exchange {
     /// The password was prompted for first.
     prompted_first: bool,
     has_challenge: bool,
+    /// Server stream offset after the last challenge.
+    challenge_end: u64,
+    /// Something is in a gap: the next answer may not be what its place says.
+    is_unsure: bool,
+    /// Nor be whole.
+    is_torn: bool,
+    /// That answer, until the second prompt tells which of the two it was.
+    unsure: Option<(Zeroizing<Vec<u8>>, Mark)>,
     challenges: u32,
     /// A line of the client was cut off.
     is_cut: bool,
+    is_cancelled: bool,
     user: Option<Text>,
+    domain: Option<Text>,
     authzid: Option<Text>,
     secret: Option<Secret>,
     /// Where the disclosing line was, once it was sent.
     disclosed: Option<Mark>,
     undecodable: bool,
+    strength: Strength,
 }
 
 impl Exchange {
     /// An exchange by `AUTH name` or `AUTHENTICATE name`.
     pub(super) fn new(name: &[u8]) -> Self {
         let is_listed = is_known(name);
-        let scram = name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SCRAM-"));
         let known = MECHANISMS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(name));
         let (scheme, class) = match known {
             Some(known) => (known.scheme, known.class),
-            None if scram => (Scheme::Scram, SecretClass::Crackable),
+            None if is_scram(name) => (Scheme::Scram, SecretClass::Crackable),
             None => (Scheme::Opaque, SecretClass::None),
         };
         Self {
-            // A word nobody knows may be a password in the wrong place.
-            name: if is_listed { Text::new(&name.to_ascii_uppercase()) } else { Text::new(b"OTHER") },
+            name: match is_listed {
+                true => Text::new(&name.to_ascii_uppercase()),
+                false => Text::new(UNKNOWN_MECHANISM.as_bytes()),
+            },
             scheme,
             class,
             responses: 0,
@@ -164,13 +230,20 @@ impl Exchange {
             prompted_for_password: false,
             prompted_first: false,
             has_challenge: false,
+            challenge_end: 0,
+            is_unsure: false,
+            is_torn: false,
+            unsure: None,
             challenges: 0,
             is_cut: false,
+            is_cancelled: false,
             user: None,
+            domain: None,
             authzid: None,
             secret: None,
             disclosed: None,
             undecodable: false,
+            strength: Strength { hash: hash_of(name), ..Strength::default() },
         }
     }
 
@@ -184,57 +257,141 @@ impl Exchange {
         self.respond(response, mark);
     }
 
-    /// A challenge of the server, still encoded.
-    pub(super) fn challenge(&mut self, challenge: &[u8]) {
-        self.challenges += 1;
-        self.has_challenge |= !challenge.trim_ascii().is_empty();
-        if self.scheme == Scheme::Login {
-            let text = decode(challenge).unwrap_or_default();
-            let names_user = contains_ignoring_case(&text, b"user") || contains_ignoring_case(&text, b"name");
-            self.prompted_for_password = contains_ignoring_case(&text, b"pass") && !names_user;
+    /// The same where the protocol does not encode it (RFC 2244 §6.3.1).
+    pub(super) fn initial_raw(&mut self, response: &[u8], mark: Mark) {
+        if self.scheme == Scheme::Login && response.is_empty() {
+            return;
         }
+        self.had_initial = true;
+        self.respond_raw(response, mark);
+    }
+
+    /// A challenge of the server, still encoded; `mark` tells what of the client it answers.
+    pub(super) fn challenge(&mut self, challenge: &[u8], mark: Mark) {
+        self.challenges += 1;
+        self.challenge_end = mark.end;
+        self.has_challenge |= !challenge.trim_ascii().is_empty();
+        if matches!(self.scheme, Scheme::Login | Scheme::Scram) {
+            self.read_challenge(&decode(challenge).unwrap_or_default(), mark);
+        }
+    }
+
+    /// The same where the protocol does not encode it.
+    pub(super) fn challenge_raw(&mut self, challenge: &[u8], mark: Mark) {
+        self.challenges += 1;
+        self.challenge_end = mark.end;
+        self.has_challenge |= !challenge.is_empty();
+        self.read_challenge(challenge, mark);
+    }
+
+    /// What LOGIN asks for, and how many rounds SCRAM wants.
+    fn read_challenge(&mut self, text: &[u8], mark: Mark) {
+        if self.scheme == Scheme::Scram {
+            self.strength.iterations = scram_iterations(text).or(self.strength.iterations);
+        }
+        let names_user = contains_ignoring_case(text, b"user") || contains_ignoring_case(text, b"name");
+        self.prompted_for_password = contains_ignoring_case(text, b"pass") && !names_user;
+        self.settle_first_answer(names_user, mark);
+    }
+
+    /// The next challenge is not to be had; `has_gap`: it may have been sent.
+    pub(super) fn lose_challenge(&mut self, has_gap: bool) {
+        self.is_unsure |= has_gap && self.challenges == 0 && !self.had_initial && self.responses == 0;
+    }
+
+    /// Octets of the client were lost: what comes next may be the second answer, or the rest of a line.
+    pub(super) fn lose_answer(&mut self) {
+        self.lose_prompt();
+        self.is_torn |= self.is_unsure;
+    }
+
+    /// Octets of the server were lost: of the prompt maybe.
+    pub(super) fn lose_prompt(&mut self) {
+        self.is_unsure |= self.user.is_none() && self.disclosed.is_none();
     }
 
     /// A response line of the client, still encoded. `*` cancels and discloses nothing.
     pub(super) fn respond(&mut self, line: &[u8], mark: Mark) {
-        // Challenges count the answers due, also those that were lost.
+        let step = self.step();
+        if line.trim_ascii() == b"*" {
+            self.is_cancelled = true;
+            return;
+        }
+        match decode(line) {
+            Some(decoded) => self.answer(step, &decoded, mark),
+            None => self.unreadable(mark),
+        }
+    }
+
+    /// The same where the protocol does not encode it; what cancels there never comes here.
+    pub(super) fn respond_raw(&mut self, response: &[u8], mark: Mark) {
+        let step = self.step();
+        self.answer(step, response, mark);
+    }
+
+    /// A response that was not captured whole or not kept.
+    pub(super) fn respond_unread(&mut self, mark: Mark) {
+        self.step();
+        self.unreadable(mark);
+    }
+
+    /// Counts a response: which one it is. Challenges count the answers due, also those that were lost.
+    fn step(&mut self) -> u32 {
         let due = (self.challenges + u32::from(self.had_initial)).saturating_sub(1);
         let step = self.responses.max(due);
         self.responses = step + 1;
-        if line.trim_ascii() == b"*" {
-            return;
+        step
+    }
+
+    fn unreadable(&mut self, mark: Mark) {
+        if matches!(self.scheme, Scheme::Plain | Scheme::Login) && self.disclosed.is_none() {
+            self.undecodable = true;
+            self.disclosed = Some(mark);
         }
-        let Some(decoded) = decode(line) else {
-            if matches!(self.scheme, Scheme::Plain | Scheme::Login) && self.disclosed.is_none() {
-                self.undecodable = true;
-                self.disclosed = Some(mark);
-            }
-            return;
-        };
+    }
+
+    fn answer(&mut self, step: u32, decoded: &[u8], mark: Mark) {
         match self.scheme {
-            Scheme::Plain => self.plain(&decoded, mark),
-            Scheme::Login => self.login(step, &decoded, mark),
+            Scheme::Plain => self.plain(decoded, mark),
+            Scheme::Login => self.login(step, decoded, mark),
             Scheme::CramMd5 => {
-                if let Some(user) = cram_user(&decoded) {
+                if let Some(user) = cram_user(decoded) {
                     self.name_user(user);
                 }
                 self.disclose(mark);
             }
-            Scheme::DigestMd5 => self.digest(&decoded, mark),
-            Scheme::Scram => self.scram(&decoded, mark),
-            Scheme::Ntlm => self.ntlm(&decoded, mark),
-            Scheme::XOauth2 | Scheme::OauthBearer => self.bearer(&decoded, mark),
-            Scheme::External => self.name_user(&decoded),
-            Scheme::Anonymous | Scheme::Opaque => {}
+            Scheme::DigestMd5 => self.digest(decoded, mark),
+            Scheme::Scram => self.scram(decoded, mark),
+            Scheme::Ntlm => self.ntlm(decoded, mark),
+            Scheme::XOauth2 | Scheme::OauthBearer => self.bearer(decoded, mark),
+            Scheme::External => self.name_typed(decoded),
+            Scheme::OneTime if step == 0 => self.one_time(decoded),
+            Scheme::Anonymous | Scheme::OneTime | Scheme::Opaque => {}
         }
     }
 
-    /// Ends the exchange. `None` when nothing was said that makes an attempt of it.
-    pub(super) fn conclude(self, outcome: Outcome, code: Option<Text>, last: Mark) -> Option<Attempt> {
-        let opaque = matches!(self.scheme, Scheme::Opaque | Scheme::External | Scheme::Anonymous);
-        let says_something = self.disclosed.is_some() || opaque && self.responses > 0;
-        if !says_something {
-            return None;
+    /// Ends the exchange.
+    pub(super) fn conclude(mut self, outcome: Outcome, code: Option<Text>, last: Mark) -> Ended {
+        if let Some((_, mark)) = self.unsure.take() {
+            // A name or a password: nobody can tell any more.
+            self.undecodable = true;
+            self.disclosed.get_or_insert(mark);
+        }
+        let has_said_something = self.responses > u32::from(self.is_cancelled);
+        // GSS-SPNEGO carries Kerberos too, which discloses nothing.
+        if self.disclosed.is_none() && self.name.as_str() == "GSS-SPNEGO" {
+            (self.scheme, self.class) = (Scheme::Opaque, SecretClass::None);
+        }
+        let is_opaque = matches!(self.scheme, Scheme::Opaque | Scheme::External | Scheme::Anonymous | Scheme::OneTime);
+        if self.disclosed.is_none() && !(is_opaque && has_said_something) {
+            let is_refused = matches!(outcome, Outcome::Rejected | Outcome::RefusedByPolicy);
+            return match self.user {
+                _ if is_refused && class_of(self.name.as_str().as_bytes()) == Some(Disclosure::Challenge) => {
+                    Ended::Refused(last)
+                }
+                Some(user) => Ended::Username(Username { user, mechanism: self.name, mark: last }),
+                None => Ended::Nothing,
+            };
         }
         let both_halves = self.has_challenge || self.class != SecretClass::Crackable;
         let confidence = match () {
@@ -243,11 +400,12 @@ impl Exchange {
             () => Confidence::Confirmed,
         };
         let variant = if self.had_initial { Variant::InitialResponse } else { Variant::Continuation };
-        Some(Attempt {
+        Ended::Attempt(Box::new(Attempt {
             mechanism: self.name,
             class: self.class,
             variant,
             user: self.user,
+            domain: self.domain,
             authzid: self.authzid,
             secret: self.secret.filter(|_| !self.is_cut),
             mark: self.disclosed.unwrap_or(last),
@@ -255,7 +413,8 @@ impl Exchange {
             code,
             confidence,
             is_inferred: false,
-        })
+            strength: self.strength,
+        }))
     }
 
     /// Whether the exchange can want another response: without replies, the next line may be one.
@@ -283,9 +442,20 @@ impl Exchange {
         }
     }
 
+    /// A name where nothing but its end tells it from what was typed after it: the first word, for the next may be
+    /// the password.
+    fn name_typed(&mut self, user: &[u8]) {
+        self.name_user(user.split(|&c| c == b' ').next().unwrap_or_default());
+    }
+
     /// `[authzid] NUL authcid NUL passwd`; some clients leave the first NUL out or add one at the end.
     fn plain(&mut self, message: &[u8], mark: Mark) {
         let message = message.strip_suffix(b"\r\n").unwrap_or(message);
+        if self.is_torn {
+            // The rest of a line may begin anywhere, with the password too.
+            self.is_cut = true;
+            return self.disclose(mark);
+        }
         let mut parts = message.splitn(3, |&c| c == 0);
         let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         match (second, third) {
@@ -320,14 +490,36 @@ impl Exchange {
 
     /// Position decides; prompts are free text. When the password alone is prompted for first, that answer is it.
     fn login(&mut self, step: u32, answer: &[u8], mark: Mark) {
+        // Sent before this prompt was: it answers another, which is lost or was read with an earlier exchange.
+        let is_ahead = mark.seen.is_some_and(|seen| seen < self.challenge_end);
+        if (self.is_unsure || is_ahead) && step == 0 && !self.prompted_for_password {
+            self.unsure = Some((Zeroizing::new(answer.to_vec()), mark));
+            return;
+        }
         // Only the first answer is ever named: a server may prompt for what it likes, clients answer in order.
         if step == 0 && !self.prompted_for_password {
-            self.name_user(answer);
+            self.name_typed(answer);
         } else if step == 0 || !self.prompted_first {
             self.secret = Some(Secret::new(answer));
             self.disclose(mark);
         }
         self.prompted_first |= step == 0 && self.prompted_for_password;
+    }
+
+    /// What the first answer was when its prompt was lost or is read late, by the next prompt that is read. A password is
+    /// never written as a name, so without a clear word there is none.
+    fn settle_first_answer(&mut self, asks_for_name: bool, prompt: Mark) {
+        let Some((first, mark)) = self.unsure.take() else { return };
+        // A prompt that acknowledges the answer is the second, another the first.
+        let is_second = prompt.seen.map(|seen| seen >= mark.end);
+        match (self.prompted_for_password, asks_for_name, is_second) {
+            (true, _, Some(true)) | (_, true, Some(false)) if !self.is_torn => self.name_user(&first),
+            (true, _, Some(false)) | (_, true, Some(true)) => {
+                (self.secret, self.prompted_first) = (Some(Secret::new(&first)), true);
+                self.disclose(mark);
+            }
+            _ => self.is_cut = true,
+        }
     }
 
     fn digest(&mut self, message: &[u8], mark: Mark) {
@@ -368,18 +560,33 @@ impl Exchange {
             Some(char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect::<String>().into_bytes())
         };
         let user = field(36).unwrap_or_default();
-        match field(28).filter(|domain| !domain.is_empty() && !user.is_empty()) {
-            Some(domain) => self.name_user(&[&domain[..], b"\\", &user[..]].concat()),
-            None => self.name_user(&user),
-        }
+        self.name_user(&user);
+        let is_name = |domain: &Vec<u8>| !domain.is_empty() && !domain.iter().any(u8::is_ascii_control);
+        self.domain = field(28).filter(is_name).map(|domain| Text::new(&domain));
+        // MS-NLMP §2.2.2.6 and §2.2.2.8: 24 octets in version 1, a blob follows them in version 2.
+        self.strength.ntlm = match message.get(20..22).map_or(0, |len| u16::from_le_bytes([len[0], len[1]])) {
+            0 => None,
+            24 => Some(1),
+            _ => Some(2),
+        };
         self.has_challenge = true;
         self.disclose(mark);
+    }
+
+    /// RFC 2444 §3: who acts, who logs in.
+    fn one_time(&mut self, message: &[u8]) {
+        let mut parts = message.split(|&c| c == 0);
+        if let (Some(_), Some(user)) = (parts.next(), parts.next()) {
+            self.name_user(user);
+        }
     }
 
     fn bearer(&mut self, message: &[u8], mark: Mark) {
         for field in message.split(|&c| c == 1) {
             if let Some(user) = field.strip_prefix(b"user=") {
-                self.name_user(user);
+                // Where a program wrote something else for the separator, the token stands in the same field.
+                let end = memchr::memmem::find(user, b"auth=").unwrap_or(user.len());
+                self.name_typed(user[..end].strip_suffix(b"^A").unwrap_or(&user[..end]));
             } else if let Some(at) = memchr::memmem::find(field, b"a=").filter(|_| field.starts_with(b"n,")) {
                 let end = field[at..].iter().position(|&c| c == b',').unwrap_or(field.len() - at);
                 self.name_user(&field[at + 2..at + end]);
@@ -388,7 +595,51 @@ impl Exchange {
                 self.disclose(mark);
             }
         }
+        if self.secret.is_none()
+            && let Some(at) = message.windows(7).position(|word| word.eq_ignore_ascii_case(b"bearer "))
+        {
+            let token = message[at + 7..].split(|&c| c <= b' ').find(|word| !word.is_empty()).unwrap_or_default();
+            let end = memchr::memmem::find(token, b"^A").unwrap_or(token.len());
+            self.secret = Some(Secret::new(&token[..end]));
+            self.disclose(mark);
+        }
     }
+}
+
+/// What came of an exchange.
+pub(super) enum Ended {
+    /// A login attempt.
+    Attempt(Box<Attempt>),
+    /// Somebody was named, and no secret disclosed.
+    Username(Username),
+    /// The server would not have a mechanism that spares the password.
+    Refused(Mark),
+    /// Nothing was said.
+    Nothing,
+}
+
+impl Ended {
+    /// The attempt, if there was one; a name without a secret is noted at once.
+    pub(super) fn attempt(self, out: &mut Out) -> Option<Box<Attempt>> {
+        match self {
+            Self::Attempt(attempt) => Some(attempt),
+            Self::Username(username) => {
+                out.push(username.mark, Observation::Username(Box::new(username)));
+                None
+            }
+            Self::Refused(mark) => {
+                out.push(mark, Observation::MechanismRefused);
+                None
+            }
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// The round count in a SCRAM server-first message (RFC 5802 §7).
+fn scram_iterations(message: &[u8]) -> Option<u32> {
+    let field = message.split(|&c| c == b',').find_map(|field| field.strip_prefix(b"i="))?;
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// An attempt by a command that carries user and password themselves.
@@ -398,6 +649,7 @@ pub(super) fn direct(mechanism: &'static str, variant: Variant, user: Option<Tex
         class: SecretClass::Password,
         variant,
         user,
+        domain: None,
         authzid: None,
         secret: None,
         mark,
@@ -405,14 +657,15 @@ pub(super) fn direct(mechanism: &'static str, variant: Variant, user: Option<Tex
         code: None,
         confidence: Confidence::Confirmed,
         is_inferred: false,
+        strength: Strength::default(),
     }
 }
 
-/// RFC 2195 §2: the user, a space and the digest. Anything else may be a password in the wrong place.
+/// RFC 2195 §2: the user, a space and the digest; Courier has longer digests in the same form. Anything else may be a password in the wrong place.
 fn cram_user(message: &[u8]) -> Option<&[u8]> {
     let at = message.iter().rposition(|&c| c == b' ')?;
     let digest = &message[at + 1..];
-    (digest.len() == 32 && digest.iter().all(u8::is_ascii_hexdigit)).then_some(&message[..at])
+    (matches!(digest.len(), 32 | 40 | 64) && digest.iter().all(u8::is_ascii_hexdigit)).then_some(&message[..at])
 }
 
 fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
@@ -433,13 +686,18 @@ mod tests {
     use super::*;
     use crate::secret::{FingerprintClass, FingerprintKey};
 
+    fn attempted(exchange: Exchange) -> Box<Attempt> {
+        let ended = exchange.conclude(Outcome::Accepted, None, Mark::default());
+        ended.attempt(&mut Out::default()).expect("an attempt")
+    }
+
     /// The attempt that a mechanism's lines make: user, authzid, whether the secret is `expect`.
     fn check(name: &str, lines: &[&[u8]], user: &str, secret: Option<&[u8]>) {
         let mut exchange = Exchange::new(name.as_bytes());
         for line in lines {
             exchange.respond(base64::engine::general_purpose::STANDARD.encode(line).as_bytes(), Mark::default());
         }
-        let attempt = exchange.conclude(Outcome::Accepted, None, Mark::default()).expect("an attempt");
+        let attempt = attempted(exchange);
         assert_eq!(attempt.user.as_ref().map_or("", Text::as_str), user, "{name}");
         let key = FingerprintKey::new(&[1; 32]);
         let print = |secret: &Secret| key.fingerprint(FingerprintClass::Password, secret);
@@ -462,11 +720,11 @@ mod tests {
     #[test]
     fn a_prompt_for_the_password_first_swaps() {
         let mut exchange = Exchange::new(b"LOGIN");
-        exchange.challenge(b"UGFzc3dvcmQ6");
+        exchange.challenge(b"UGFzc3dvcmQ6", Mark::default());
         exchange.respond(b"cHc=", Mark::default());
-        exchange.challenge(b"VXNlcm5hbWU6");
+        exchange.challenge(b"VXNlcm5hbWU6", Mark::default());
         exchange.respond(b"YW5uYQ==", Mark::default());
-        let attempt = exchange.conclude(Outcome::Accepted, None, Mark::default()).expect("an attempt");
+        let attempt = attempted(exchange);
         assert!(attempt.user.is_none(), "a server that chooses its prompts must not choose what is written");
         assert!(attempt.secret.is_some());
     }
@@ -496,18 +754,43 @@ mod tests {
         exchange.initial(b"=", Mark::default());
         exchange.respond(b"YW5uYQ==", Mark::default());
         exchange.respond(b"cHc=", Mark::default());
-        let attempt = exchange.conclude(Outcome::Accepted, None, Mark::default()).expect("an attempt");
+        let attempt = attempted(exchange);
         assert_eq!(attempt.user.expect("a user").as_str(), "anna");
         let mut unknown = Exchange::new(b"S3CRETPW");
         unknown.initial(b"YW5uYQ==", Mark::default());
-        let attempt = unknown.conclude(Outcome::Rejected, None, Mark::default()).expect("an attempt");
+        let attempt = attempted(unknown);
         assert_eq!(attempt.mechanism.as_str(), "OTHER");
+    }
+
+    #[test]
+    fn octets_that_are_not_encoded_say_the_same() {
+        let mut exchange = Exchange::new(b"PLAIN");
+        exchange.initial_raw(b"\0tim\0tanstaaf", Mark::default());
+        let attempt = attempted(exchange);
+        assert_eq!((attempt.user.expect("a user").as_str(), attempt.variant), ("tim", Variant::InitialResponse));
+        let mut exchange = Exchange::new(b"LOGIN");
+        exchange.initial_raw(b"", Mark::default());
+        for (challenge, response) in [("Username:", b"YW5u"), ("Password:", b"cHcx")] {
+            exchange.challenge_raw(challenge.as_bytes(), Mark::default());
+            exchange.respond_raw(response, Mark::default());
+        }
+        let attempt = attempted(exchange);
+        assert_eq!((attempt.user.expect("a user").as_str(), attempt.variant), ("YW5u", Variant::Continuation));
+        assert!(attempt.secret.is_some());
+    }
+
+    #[test]
+    fn a_response_that_was_not_read_discloses_all_the_same() {
+        let mut exchange = Exchange::new(b"PLAIN");
+        exchange.respond_unread(Mark::default());
+        let attempt = attempted(exchange);
+        assert!(attempt.secret.is_none() && attempt.confidence == Confidence::Possible);
     }
 
     #[test]
     fn a_cancelled_exchange_is_no_attempt() {
         let mut exchange = Exchange::new(b"PLAIN");
         exchange.respond(b"*", Mark::default());
-        assert!(exchange.conclude(Outcome::Cancelled, None, Mark::default()).is_none());
+        assert!(matches!(exchange.conclude(Outcome::Cancelled, None, Mark::default()), Ended::Nothing));
     }
 }

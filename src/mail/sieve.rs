@@ -4,14 +4,16 @@
 //! literals and are skipped, whatever they look like.
 
 use super::Start;
+use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
 use super::imap_text::{argument, literal_marker};
-use super::observe::{Capabilities, CapabilitySource, Observation, Outcome, Reason, StarttlsReply};
+use super::observe::{CapabilitySource, Instruction, Observation, Outcome, Reason, StarttlsReply};
 use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
+use super::verbs;
 use crate::limits::{LITERAL_OCTETS, SASL_LINE_OCTETS};
 use crate::stream::{Direction, Mark};
 
@@ -37,8 +39,8 @@ pub(super) struct Sieve {
     pending: Queue<Command>,
     turn: Turn,
     auth: Option<(Exchange, Mark)>,
-    /// STARTTLS in the capability block being read.
-    has_starttls: bool,
+    /// The capability block being read.
+    list: Builder,
     is_partial: bool,
     greeted: bool,
     /// A client line went on into a literal: the verb it began with.
@@ -57,7 +59,7 @@ impl Sieve {
             pending,
             turn: Turn::Commands,
             auth: None,
-            has_starttls: false,
+            list: Builder::default(),
             is_partial: false,
             greeted: start.is_midstream,
             open: None,
@@ -69,10 +71,11 @@ impl Sieve {
         let (verb, rest) = split_verb(line.octets);
         let verb = verb.trim_ascii().to_ascii_uppercase();
         let marker = literal_marker(line.octets);
+        cx.command(split_verb(line.octets).0, line.last);
         match &verb[..] {
             b"AUTHENTICATE" => self.begin_auth(rest, line),
             b"STARTTLS" => {
-                cx.note(line.last, Observation::StarttlsRequested);
+                cx.starttls_requested(line.last);
                 self.turn = Turn::StarttlsReply;
                 self.pending.push(Command::Starttls, line.end);
             }
@@ -178,12 +181,13 @@ impl Sieve {
         let Some(word) = argument(text).filter(|word| word.is_quoted) else { return };
         if self.turn == Turn::AuthReply {
             if let Some((exchange, _)) = &mut self.auth {
-                exchange.challenge(&word.value);
+                exchange.challenge(&word.value, cx.mark);
                 self.turn = Turn::AuthResponse;
             }
             return;
         }
-        self.has_starttls |= word.value.eq_ignore_ascii_case(b"STARTTLS");
+        let parameters = argument(word.rest).map(|parameters| parameters.value).unwrap_or_default();
+        self.list.add(&word.value, &parameters);
         if word.value.eq_ignore_ascii_case(b"IMPLEMENTATION")
             && !std::mem::replace(&mut self.greeted, true)
             && let Some(name) = argument(word.rest)
@@ -193,16 +197,22 @@ impl Sieve {
     }
 
     fn concluded(&mut self, status: &[u8], rest: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
-        let has_starttls = std::mem::take(&mut self.has_starttls);
+        let list = std::mem::take(&mut self.list);
         let is_partial = std::mem::take(&mut self.is_partial);
+        if begins_with_code(rest, b"REFERRAL") {
+            cx.note(line.last.as_known_to_client(), Observation::Instruction(Instruction::Referral));
+        }
         if self.pending.front(line).is_none() {
             return;
         }
+        if self.pending.is_unsure() && !self.pending.is_single() {
+            return self.give_up_pending(cx);
+        }
+        self.pending.settle();
         let is_ok = status == b"OK";
         match self.pending.pop() {
             Some(Command::Capabilities) if is_ok && !is_partial => {
-                let list = Capabilities { source: CapabilitySource::Capability, has_starttls, end: line.end };
-                cx.note(line.last, Observation::Capabilities(list));
+                cx.note(line.last, Observation::Capabilities(list.finish(CapabilitySource::Capability, line.end)));
             }
             Some(Command::Capabilities) if is_partial => {
                 cx.note(line.last, Observation::NoCapabilities(Reason::Gap));
@@ -220,13 +230,28 @@ impl Sieve {
         }
     }
 
+    /// Replies were lost, and whose is not known.
+    fn give_up_pending(&mut self, cx: &mut Context<'_>) {
+        let lost: Vec<Command> = self.pending.drain().collect();
+        if lost.contains(&Command::Capabilities) {
+            cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap));
+        }
+        self.end_auth(Outcome::Unknown(Reason::Gap), None, cx);
+    }
+
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
         self.turn = Turn::Commands;
         let Some((exchange, mark)) = self.auth.take() else { return };
-        if let Some(attempt) = exchange.conclude(outcome, code, mark) {
-            cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+        if let Some(attempt) = exchange.conclude(outcome, code, mark).attempt(cx.out) {
+            cx.note(attempt.mark, Observation::Login(attempt));
         }
     }
+}
+
+/// Whether a response begins with this code in parentheses.
+fn begins_with_code(rest: &[u8], code: &[u8]) -> bool {
+    let inner = rest.trim_ascii_start().strip_prefix(b"(").unwrap_or_default();
+    inner.len() >= code.len() && inner[..code.len()].eq_ignore_ascii_case(code)
 }
 
 /// RFC 5804 §1.3: what a code in parentheses says.
@@ -256,7 +281,13 @@ impl Machine for Sieve {
                     self.after_literal(&verb, &line);
                 } else if self.turn == Turn::AuthResponse {
                     self.response(&line, cx);
-                } else if !line.follows_loss {
+                    return;
+                }
+                // The client has read all replies, those that were lost, too.
+                if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
+                    self.give_up_pending(cx);
+                }
+                if !line.follows_loss || verbs::known(split_verb(line.octets).0).is_some() {
                     self.command(&line, cx);
                 }
             }
@@ -271,7 +302,7 @@ impl Machine for Sieve {
             Unit::Line(line) => self.reply(&line, cx),
             Unit::Literal { octets, .. } => {
                 if let Some((exchange, _)) = &mut self.auth {
-                    exchange.challenge(octets);
+                    exchange.challenge(octets, cx.mark);
                     self.turn = Turn::AuthResponse;
                 }
             }
@@ -290,6 +321,9 @@ impl Machine for Sieve {
         }
         let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
         if goes_on && matches!(next.first(), Some(b'"' | b'{')) {
+            if let Some((exchange, _)) = &mut self.auth {
+                exchange.lose_challenge(cx.has_gap);
+            }
             self.turn = Turn::AuthResponse;
         } else {
             self.pending.pop_through(|command| *command == Command::Auth);
@@ -299,10 +333,19 @@ impl Machine for Sieve {
 
     fn lost(&mut self, direction: Direction, _: &mut Context<'_>) {
         match direction {
-            Direction::ToServer => self.open = None,
+            Direction::ToServer => {
+                self.open = None;
+                if let Some((exchange, _)) = &mut self.auth {
+                    exchange.lose_answer();
+                }
+            }
             Direction::ToClient => {
                 self.is_partial = true;
                 self.in_reply = false;
+                self.pending.lose();
+                if let Some((exchange, _)) = &mut self.auth {
+                    exchange.lose_prompt();
+                }
             }
         }
     }

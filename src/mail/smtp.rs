@@ -4,15 +4,17 @@
 //! What follows AUTH, DATA and STARTTLS is read when the server's reply says how.
 
 use super::Start;
+use super::capabilities::{self, Builder};
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
-use super::observe::{Capabilities, CapabilitySource, Observation, Outcome, Reason, StarttlsReply};
+use super::observe::{CapabilitySource, ContentStep, Observation, Outcome, Reason, StarttlsReply};
 use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use crate::limits::{LINE_OCTETS, PENDING_COMMANDS, SASL_LINE_OCTETS};
+use crate::limits::{CHUNK_OCTETS, LINE_OCTETS, PENDING_COMMANDS, SASL_LINE_OCTETS};
 use crate::stream::{Direction, Mark};
+use zeroize::Zeroizing;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
@@ -22,11 +24,29 @@ enum Command {
     Auth,
     Starttls,
     Data,
-    /// The end of a message, by dot or BDAT.
+    /// The end of a message by a dot.
     Message,
+    /// BDAT with more to come.
+    Chunk,
+    /// The end of a message by BDAT.
+    LastChunk,
+    Mail,
+    /// The roles are to change (RFC 2645 §4).
+    Turn,
+    /// Postfix's XCLIENT, which the server greets anew.
+    Xclient,
+    /// Something on the path has blanked it out.
+    Masked,
     Quit,
     Recipient,
     Other,
+}
+
+impl Command {
+    /// The client may send no other before its reply (RFC 2920 §3.1).
+    fn ends_group(self) -> bool {
+        matches!(self, Self::Greeting | Self::Ehlo | Self::Auth | Self::Starttls | Self::Data | Self::Quit)
+    }
 }
 
 /// What the client's next octets depend on.
@@ -52,7 +72,15 @@ pub(super) struct Smtp {
     pending: Queue<Command>,
     turn: Turn,
     auth: Option<(Exchange, Mark)>,
+    /// The server asked for the response that the client owes.
+    is_asked: bool,
+    /// Such a response that looks like a verb: what the server answers tells which it is.
+    verb_like: Option<VerbLike>,
     reply: Reply,
+    /// Commands were lost, or came before the capture: what replies answer is not known by their order.
+    out_of_step: bool,
+    /// A reply came since the client's last line.
+    has_replied: bool,
     in_body: bool,
     /// Client octets were lost, and no reply since shows that it is not in the middle of a message.
     in_doubt: bool,
@@ -60,13 +88,51 @@ pub(super) struct Smtp {
     auth_in_doubt: bool,
     /// Client octets were lost since AUTH: an answer may be to another one.
     another_auth_may_be_lost: bool,
+    hello: Hello,
+    /// The message under way demands TLS on every hop (RFC 8689 §2), and that was not told.
+    requires_tls: bool,
+    /// A chunk of the message under way held octets.
+    chunked: bool,
+    /// The octets of its last one are coming in.
+    in_last_chunk: bool,
+}
+
+/// A line kept until it is known what it is.
+struct VerbLike {
+    octets: Zeroizing<Vec<u8>>,
+    first: Mark,
+    last: Mark,
+    end: u64,
+}
+
+impl VerbLike {
+    fn new(line: &Line<'_>) -> Self {
+        Self { octets: Zeroizing::new(line.octets.to_vec()), first: line.first, last: line.last, end: line.end }
+    }
+
+    fn line(&self) -> Line<'_> {
+        let Self { ref octets, first, last, end } = *self;
+        Line { octets, first, last, end, is_cut: false, follows_loss: false }
+    }
+}
+
+/// How the two ends greeted each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hello {
+    Any,
+    /// EHLO was refused.
+    EhloRefused,
+    /// And HELO taken.
+    OnlyHelo,
+    /// And that was told.
+    Told,
 }
 
 /// A reply being read, line by line.
 #[derive(Default)]
 struct Reply {
     lines: u32,
-    has_starttls: bool,
+    list: Builder,
     /// The beginning was lost: what is missing may have been a capability.
     is_partial: bool,
 }
@@ -83,11 +149,19 @@ impl Smtp {
             pending,
             turn: Turn::Commands,
             auth: None,
+            is_asked: false,
+            verb_like: None,
             reply: Reply::default(),
+            out_of_step: start.is_midstream,
+            has_replied: false,
             in_body: false,
-            in_doubt: false,
+            in_doubt: start.is_midstream && start.server_captured,
             auth_in_doubt: false,
             another_auth_may_be_lost: false,
+            hello: Hello::Any,
+            requires_tls: false,
+            chunked: false,
+            in_last_chunk: false,
         }
     }
 
@@ -97,6 +171,7 @@ impl Smtp {
 
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let (verb, argument) = split_verb(line.octets);
+        cx.command(verb, line.last);
         let command = match verb.to_ascii_uppercase().as_slice() {
             b"EHLO" | b"LHLO" => {
                 note_client(argument, line, cx);
@@ -106,10 +181,11 @@ impl Smtp {
                 note_client(argument, line, cx);
                 Command::Helo
             }
-            b"AUTH" => self.begin_auth(argument, line),
+            // X-EXPS is Exchange's older verb for AUTH.
+            b"AUTH" | b"X-EXPS" => self.begin_auth(argument, line),
             // X-ANONYMOUSTLS is Exchange's second verb for the same.
             b"STARTTLS" | b"X-ANONYMOUSTLS" => {
-                cx.note(line.last, Observation::StarttlsRequested);
+                cx.starttls_requested(line.last);
                 self.turn = Turn::StarttlsReply;
                 Command::Starttls
             }
@@ -123,13 +199,30 @@ impl Smtp {
                 Command::Quit
             }
             b"RCPT" => Command::Recipient,
-            b"RSET" | b"MAIL" => {
-                self.recipients = 0;
+            b"RSET" => {
+                (self.recipients, self.chunked, self.requires_tls) = (0, false, false);
                 Command::Other
             }
+            b"MAIL" => self.mail(argument, line, cx),
+            b"TURN" | b"ATRN" => Command::Turn,
+            b"XCLIENT" => Command::Xclient,
+            verb if capabilities::is_masked_command(verb) => Command::Masked,
             _ => Command::Other,
         };
         self.pending.push(command, line.end);
+    }
+
+    fn mail(&mut self, argument: &[u8], line: &Line<'_>, cx: &mut Context<'_>) -> Command {
+        self.recipients = 0;
+        if self.hello == Hello::OnlyHelo {
+            self.hello = Hello::Told;
+            cx.note(line.last, Observation::DowngradedToHelo);
+        }
+        // Parameters follow the path, which may hold any word.
+        let parameters = memchr::memrchr(b'>', argument).map_or(&[][..], |at| &argument[at + 1..]);
+        let mut words = parameters.split(|&c| c == b' ');
+        self.requires_tls = words.any(|word| word.eq_ignore_ascii_case(b"REQUIRETLS"));
+        Command::Mail
     }
 
     fn begin_auth(&mut self, argument: &[u8], line: &Line<'_>) -> Command {
@@ -145,6 +238,7 @@ impl Smtp {
             }
         }
         self.auth = Some((exchange, line.last));
+        self.is_asked = false;
         self.auth_in_doubt = self.in_doubt;
         self.another_auth_may_be_lost = false;
         self.turn = Turn::AuthReply;
@@ -154,17 +248,23 @@ impl Smtp {
     /// RFC 3030 §2: `BDAT octets [LAST]`; the octets follow at once.
     fn bdat(&mut self, argument: &[u8], line: &Line<'_>, cx: &mut Context<'_>) -> Command {
         let (size, last) = split_verb(argument.trim_ascii());
-        let Some(size) = std::str::from_utf8(size).ok().and_then(|size| size.parse::<u64>().ok()) else {
-            cx.note(line.last, Observation::Desync);
-            return Command::Other;
-        };
+        let is_last = last.trim_ascii().eq_ignore_ascii_case(b"LAST");
+        let size = std::str::from_utf8(size).ok().and_then(|size| size.parse::<u64>().ok());
+        let size = size.filter(|&size| size <= CHUNK_OCTETS);
+        // What is no BDAT command the server refuses, and reads no octets for it.
+        let Some(size) = size.filter(|_| is_last || last.trim_ascii().is_empty()) else { return Command::Other };
         if size > 0 {
             *cx.client = Mode::Skip(size);
         }
-        if last.trim_ascii().eq_ignore_ascii_case(b"LAST") {
-            cx.note(line.last, Observation::Content);
+        self.chunked |= size > 0;
+        if !is_last || !std::mem::take(&mut self.chunked) {
+            return Command::Chunk;
         }
-        Command::Other
+        match size {
+            0 => cx.note(line.last, Observation::Content(ContentStep::Passed)),
+            _ => self.in_last_chunk = true,
+        }
+        Command::LastChunk
     }
 
     fn reply_line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
@@ -176,21 +276,32 @@ impl Smtp {
         if self.pending.front(line) == Some(&Command::Greeting) && !matches!(code, 220 | 421 | 521 | 554) {
             self.pending.pop();
         }
-        let is_ehlo = matches!(self.pending.front(line), Some(Command::Ehlo));
-        if is_ehlo && self.reply.lines > 0 && code == 250 {
-            self.capability(text);
+        if code == 250 {
+            match self.reply.lines {
+                0 => self.reply.list.first_line(text),
+                _ => self.reply.list.add_line(text),
+            }
         }
-        self.reply.lines += 1;
+        self.reply.lines = self.reply.lines.saturating_add(1);
         if !is_last {
             return;
         }
         let reply = std::mem::take(&mut self.reply);
+        self.has_replied = true;
         self.in_doubt = false;
         let was_unsure = self.pending.is_unsure();
         self.another_auth_may_be_lost |= cx.answers_unseen(line);
-        let Some(command) = self.match_reply(code, line) else {
+        if let Some(kept) = self.verb_like.take() {
+            // Nothing in an exchange is answered so (RFC 4954 §4): the client left it.
+            match code {
+                200..300 | 354 if code != 235 => self.leave_auth(&kept.line(), cx),
+                _ => self.respond(&kept.line()),
+            }
+        }
+        let Some(command) = self.match_reply(code, reply.lines > 1, line) else {
             // 354 answers DATA only: its command was lost, and a message follows all the same.
             if code == 354 && !self.in_body {
+                self.mail_taken(line, cx);
                 self.begin_body(cx);
             }
             return;
@@ -198,30 +309,45 @@ impl Smtp {
         if command == Command::Auth && was_unsure && self.another_auth_may_be_lost {
             return self.end_auth(Outcome::Unknown(Reason::Gap), None, cx);
         }
-        self.replied(command, code, text, &reply, line, cx);
+        self.replied(command, code, text, reply, line, cx);
     }
 
-    fn capability(&mut self, text: &[u8]) {
-        let word = text.split(|&c| c == b' ' || c == b'=').next().unwrap_or_default();
-        self.reply.has_starttls |=
-            word.eq_ignore_ascii_case(b"STARTTLS") || word.eq_ignore_ascii_case(b"X-ANONYMOUSTLS");
-    }
-
-    fn match_reply(&mut self, code: u16, line: &Line<'_>) -> Option<Command> {
-        self.pending.front(line)?;
-        if !self.pending.is_unsure() {
+    /// The command that a reply answers. Some codes answer one command only (RFC 5321 §4.3.2, RFC 4954 §4), whatever
+    /// is ahead of it in the queue: that was no command, or has had its answer. Others go by the order.
+    fn match_reply(&mut self, code: u16, has_list: bool, line: &Line<'_>) -> Option<Command> {
+        let front = *self.pending.front(line)?;
+        let is_sure = !self.pending.is_unsure() && !self.out_of_step;
+        let is_wanted: fn(&Command) -> bool = match code {
             // A challenge answers the command without ending it.
-            return if code == 334 { Some(Command::Auth) } else { self.pending.pop() };
-        }
-        let wanted = match code {
             334 if self.auth.is_some() => return Some(Command::Auth),
-            235 | 432 | 454 | 534 | 535 | 538 if self.auth.is_some() => Command::Auth,
-            354 => Command::Data,
-            221 => Command::Quit,
+            235 | 334 => |command| *command == Command::Auth,
+            432 | 454 | 534 | 535 | 538 if !is_sure && self.auth.is_some() => |command| *command == Command::Auth,
+            354 => |command| *command == Command::Data,
+            221 => |command| *command == Command::Quit,
+            220 => |command| matches!(command, Command::Greeting | Command::Starttls | Command::Xclient),
+            250 if has_list => |command| *command == Command::Ehlo,
+            _ if is_sure => return self.pending.pop(),
+            // Nothing is behind a command that ends a group, and here nothing is ahead of it: the refusal is its own.
+            400.. if !self.pending.is_unsure() && front.ends_group() => return self.pending.pop(),
             _ => return None,
         };
-        let found = self.pending.pop_through(|command| *command == wanted);
+        let found = self.pending.pop_through(is_wanted);
+        match code {
+            250 if found.is_none() => return if is_sure { self.pending.pop() } else { None },
+            // AUTH and DATA end a group of commands (RFC 2920 §3.1): with one lost, all before it was answered.
+            235 | 334 | 354 if found.is_none() => {
+                while self.pending.front(line).is_some_and(|command| !command.ends_group()) {
+                    self.pending.pop();
+                }
+                // Whoever is on the path may answer STARTTLS with any code at all.
+                if is_sure && self.pending.front(line) == Some(&Command::Starttls) {
+                    return self.pending.pop();
+                }
+            }
+            _ => {}
+        }
         self.pending.settle();
+        self.out_of_step &= found.is_none();
         found
     }
 
@@ -230,21 +356,36 @@ impl Smtp {
         command: Command,
         code: u16,
         text: &[u8],
-        reply: &Reply,
+        reply: Reply,
         line: &Line<'_>,
         cx: &mut Context<'_>,
     ) {
         match command {
             Command::Greeting => cx.note(line.last, Observation::Greeting(Text::new(text))),
-            Command::Ehlo if code / 100 == 2 && reply.is_partial => {
+            Command::Ehlo if code == 250 && reply.is_partial => {
                 cx.note(line.last, Observation::NoCapabilities(Reason::Gap));
             }
-            Command::Ehlo if code / 100 == 2 => {
-                let has_starttls = reply.has_starttls;
-                let list = Capabilities { source: CapabilitySource::Ehlo, has_starttls, end: line.end };
+            Command::Ehlo if code == 250 => {
+                let list = reply.list.finish(CapabilitySource::Ehlo, line.end);
                 cx.note(line.last, Observation::Capabilities(list));
             }
-            Command::Helo => cx.note(line.last, Observation::NoCapabilities(Reason::NotAsked)),
+            Command::Ehlo if code / 100 == 5 => self.hello = Hello::EhloRefused,
+            Command::Helo => {
+                if code / 100 == 2 && self.hello == Hello::EhloRefused {
+                    self.hello = Hello::OnlyHelo;
+                }
+                cx.note(line.last, Observation::NoCapabilities(Reason::NotAsked));
+            }
+            Command::Mail if code / 100 == 2 => self.mail_taken(line, cx),
+            Command::Mail if code / 100 == 5 => self.requires_tls = false,
+            Command::Turn if code / 100 == 2 => cx.swap_roles(line.last),
+            Command::Masked if matches!(code, 500 | 502) => cx.note(line.last, Observation::MaskedCommand),
+            // A server reads the octets of a chunk that it refuses (RFC 3030 §2), but not of what it takes for none.
+            Command::Chunk | Command::LastChunk if (500..=502).contains(&code) => cx.end_body_at(line.end),
+            Command::LastChunk if code / 100 == 2 => {
+                self.mail_taken(line, cx);
+                cx.note(line.last.as_known_to_client(), Observation::Content(ContentStep::Accepted));
+            }
             Command::Auth => self.auth_replied(code, text, cx),
             Command::Starttls => {
                 self.leave(Turn::StarttlsReply);
@@ -259,13 +400,28 @@ impl Smtp {
             Command::Data => {
                 self.leave(Turn::DataReply);
                 if code == 354 {
+                    self.mail_taken(line, cx);
                     self.begin_body(cx);
                 }
             }
             Command::Recipient => self.recipients += usize::from(code / 100 == 2),
             // The server is done with the message, whatever its end looked like to us.
-            Command::Message if self.in_body => self.end_body(line.end, cx),
+            Command::Message => {
+                if self.in_body {
+                    self.end_body(line.end, cx);
+                }
+                if code / 100 == 2 {
+                    cx.note(line.last.as_known_to_client(), Observation::Content(ContentStep::Accepted));
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// The reply to MAIL may be lost; that its message goes on tells as much.
+    fn mail_taken(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.requires_tls) {
+            cx.note(line.last.as_known_to_client(), Observation::RequireTls);
         }
     }
 
@@ -288,15 +444,16 @@ impl Smtp {
     fn end_body(&mut self, end: u64, cx: &mut Context<'_>) {
         self.in_body = false;
         cx.end_body_at(end);
-        cx.note(cx.mark, Observation::Content);
+        cx.note(cx.mark, Observation::Content(ContentStep::Passed));
     }
 
     fn auth_replied(&mut self, code: u16, text: &[u8], cx: &mut Context<'_>) {
         if code == 334 {
             self.auth_in_doubt = false;
             if let Some((exchange, _)) = &mut self.auth {
-                exchange.challenge(text);
+                exchange.challenge(text, cx.mark);
                 self.turn = Turn::AuthResponse;
+                self.is_asked = true;
             }
             return;
         }
@@ -304,7 +461,9 @@ impl Smtp {
             235 => Outcome::Accepted,
             454 | 421 => Outcome::Unknown(Reason::Temporary),
             501 => Outcome::Cancelled,
-            534 | 538 | 530 => Outcome::RefusedByPolicy,
+            // 523 stands for 5.7.10 and 5.7.11 too (RFC 5248 §2.4): encryption is needed.
+            523 | 530 | 534 | 538 => Outcome::RefusedByPolicy,
+            _ if text.starts_with(b"5.7.10 ") || text.starts_with(b"5.7.11 ") => Outcome::RefusedByPolicy,
             // RFC 4954 §4: the command was not taken; the secret, if any, is exposed all the same.
             500 | 502..=504 => Outcome::RefusedByPolicy,
             200..300 => Outcome::Unknown(Reason::Desync),
@@ -319,9 +478,31 @@ impl Smtp {
         }
         let Some((exchange, mark)) = self.auth.take() else { return };
         let is_text = std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_));
-        if let Some(attempt) = exchange.conclude(outcome, code, mark).filter(|_| !is_text) {
-            cx.note(attempt.mark, Observation::Login(Box::new(attempt)));
+        if is_text {
+            return;
         }
+        if let Some(attempt) = exchange.conclude(outcome, code, mark).attempt(cx.out) {
+            cx.note(attempt.mark, Observation::Login(attempt));
+        }
+    }
+
+    fn respond(&mut self, line: &Line<'_>) {
+        if let Some((exchange, mark)) = &mut self.auth {
+            exchange.respond(line.octets, line.last);
+            if line.is_cut {
+                exchange.cut();
+            }
+            *mark = line.last;
+        }
+        self.is_asked = false;
+        self.turn = Turn::AuthReply;
+    }
+
+    /// The client says a command where a response is due.
+    fn leave_auth(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        self.pending.pop_through(|command| *command == Command::Auth);
+        self.end_auth(Outcome::Cancelled, None, cx);
+        self.command(line, cx);
     }
 
     fn give_up_pending(&mut self, cx: &mut Context<'_>) {
@@ -369,12 +550,19 @@ impl Machine for Smtp {
             Unit::BodyEnd => {
                 // When the server was done first, it counted as one then.
                 if std::mem::take(&mut self.in_body) {
-                    cx.note(cx.mark, Observation::Content);
+                    cx.note(cx.mark, Observation::Content(ContentStep::Passed));
                 }
                 return;
             }
-            Unit::Literal { .. } | Unit::Skipped => return,
+            Unit::Skipped => {
+                if std::mem::take(&mut self.in_last_chunk) {
+                    cx.note(cx.mark, Observation::Content(ContentStep::Passed));
+                }
+                return;
+            }
+            Unit::Literal { .. } => return,
         };
+        self.in_last_chunk = false;
         let is_due = self.turn == Turn::AuthResponse && sasl::next_is_response(line.octets);
         if line.follows_loss
             && !is_due
@@ -388,22 +576,25 @@ impl Machine for Smtp {
                 self.give_up_pending(cx);
             }
         }
+        // What it says once it has read an answer begins a new group: the two ends are in step.
+        let has_read_reply =
+            std::mem::take(&mut self.has_replied) && line.first.seen.is_none_or(|seen| seen >= cx.server_end);
+        if self.out_of_step && has_read_reply && self.turn != Turn::AuthResponse {
+            self.give_up_pending(cx);
+            self.out_of_step = false;
+        }
         if self.turn != Turn::AuthResponse {
             return self.command(&line, cx);
         }
-        if sasl::gives_up(line.octets, &VERBS) {
-            self.pending.pop_through(|command| *command == Command::Auth);
-            self.end_auth(Outcome::Cancelled, None, cx);
-            return self.command(&line, cx);
+        if !sasl::gives_up(line.octets, &VERBS) {
+            return self.respond(&line);
         }
-        if let Some((exchange, mark)) = &mut self.auth {
-            exchange.respond(line.octets, line.last);
-            if line.is_cut {
-                exchange.cut();
-            }
-            *mark = line.last;
+        if std::mem::take(&mut self.is_asked) && sasl::next_is_response(line.octets) {
+            self.verb_like = Some(VerbLike::new(&line));
+            self.turn = Turn::AuthReply;
+            return;
         }
-        self.turn = Turn::AuthReply;
+        self.leave_auth(&line, cx);
     }
 
     fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
@@ -417,6 +608,9 @@ impl Machine for Smtp {
     }
 
     fn assume(&mut self, next: &[u8], cx: &mut Context<'_>) {
+        if let Some(kept) = self.verb_like.take() {
+            return self.leave_auth(&kept.line(), cx);
+        }
         let turn = std::mem::replace(&mut self.turn, Turn::Commands);
         match turn {
             Turn::DataReply => {
@@ -429,6 +623,9 @@ impl Machine for Smtp {
             Turn::AuthReply => {
                 let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
                 if goes_on && sasl::next_is_response(next) {
+                    if let Some((exchange, _)) = &mut self.auth {
+                        exchange.lose_challenge(cx.has_gap);
+                    }
                     self.turn = Turn::AuthResponse;
                 } else {
                     self.pending.pop_through(|command| *command == Command::Auth);
@@ -443,17 +640,31 @@ impl Machine for Smtp {
         if direction == Direction::ToClient {
             self.reply.is_partial = true;
             self.pending.lose();
+            if let Some((exchange, _)) = &mut self.auth {
+                exchange.lose_prompt();
+            }
         } else {
             self.in_doubt = true;
+            self.out_of_step = true;
             self.another_auth_may_be_lost = true;
+            if let Some((exchange, _)) = &mut self.auth {
+                exchange.lose_answer();
+            }
         }
     }
 
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {
+        if let Some(kept) = self.verb_like.take() {
+            self.leave_auth(&kept.line(), cx);
+        }
         self.end_auth(Outcome::Unknown(why), None, cx);
         if std::mem::take(&mut self.in_body) {
-            cx.note(cx.mark, Observation::Content);
+            cx.note(cx.mark, Observation::Content(ContentStep::Passed));
         }
+    }
+
+    fn restart(&mut self) {
+        *self = Self { is_lmtp: self.is_lmtp, ..Self::new(Start { is_midstream: false, server_captured: true }) };
     }
 }
 

@@ -7,8 +7,10 @@ use crate::finding::severity_name;
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-/// Findings told one by one: what a screen holds.
-const FINDINGS: usize = 20;
+/// Findings told by their servers.
+const KINDS: usize = 16;
+/// Servers of a finding told one by one; a fault that all of them share must not hide the others.
+const SERVERS: usize = 6;
 /// Users of a finding told by name.
 const USERS: usize = 3;
 /// Characters of a user's name.
@@ -25,21 +27,25 @@ pub(super) fn list(findings: &[FindingLine], page: &mut Page) {
     }
     let mut sorted: Vec<&FindingLine> = findings.iter().collect();
     sorted.sort_by_key(|line| (Reverse(line.severity), line.id, Reverse(line.count)));
-    let shown = &sorted[..sorted.len().min(FINDINGS)];
-    let widths = Widths::of(shown);
+    let is_same = |a: &&FindingLine, b: &&FindingLine| (a.severity, a.id) == (b.severity, b.id);
+    let mut kinds: Vec<&[&FindingLine]> = sorted.chunk_by(is_same).collect();
+    let lesser = kinds.split_off(kinds.len().min(KINDS));
+    let shown: Vec<&FindingLine> = kinds.iter().flat_map(|kind| kind.iter().take(SERVERS)).copied().collect();
+    let widths = Widths::of(&shown);
     page.heading("Findings");
-    let mut before: Option<&FindingLine> = None;
-    for &line in shown {
-        let is_new_severity = before.is_none_or(|before| before.severity != line.severity);
-        if is_new_severity || before.is_some_and(|before| before.id != line.id) {
-            title(line, is_new_severity, page);
+    let mut severity = None;
+    for kind in kinds {
+        title(kind[0], severity != Some(kind[0].severity), page);
+        severity = Some(kind[0].severity);
+        kind.iter().take(SERVERS).for_each(|line| page.line(&widths.row(line)));
+        if kind.len() > SERVERS {
+            let more = grouped((kind.len() - SERVERS) as u64);
+            page.line(&format!("{:INDENT$}  and {more} more; see the records", ""));
         }
-        page.line(&widths.row(line));
-        before = Some(line);
     }
-    if sorted.len() > shown.len() {
-        let more = grouped((sorted.len() - shown.len()) as u64);
-        page.line(&format!("{:INDENT$}  and {more} more; see the records", ""));
+    if !lesser.is_empty() {
+        let more = counted(lesser.len() as u64, "lesser finding");
+        page.line(&format!("{:INDENT$}and {more}; see the records", ""));
     }
     page.text.push('\n');
     page.line("  How to mend one: barewire explain NAME, the name in brackets.");

@@ -34,8 +34,10 @@ pub struct FindingLine {
     pub id: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// Address and port; empty for a finding about the capture.
+    /// Address and port, or what else the finding is about; empty when that is the capture.
     pub server: String,
+    /// It is about one mail service.
+    pub is_service: bool,
     /// Distinct clients.
     pub clients: u64,
     /// All users.
@@ -131,7 +133,7 @@ impl Summary {
     /// An address with its port is a service; what many clients met with there counts once.
     fn verdict_on_findings(&self) -> String {
         let services: BTreeSet<&str> =
-            self.findings.iter().map(|line| &*line.server).filter(|at| !at.is_empty()).collect();
+            self.findings.iter().filter(|line| line.is_service).map(|line| &*line.server).collect();
         let place = match services.len() {
             0 => "There are findings about the capture".to_owned(),
             1 => "1 mail service has findings".to_owned(),
@@ -240,7 +242,16 @@ mod tests {
     ) -> FindingLine {
         let users: Vec<String> = users.iter().map(|&user| user.to_owned()).collect();
         let clients = if server.is_empty() { 0 } else { users.len().max(1) as u64 };
-        FindingLine { severity, id, title, server: server.to_owned(), clients, users, count }
+        FindingLine {
+            severity,
+            id,
+            title,
+            server: server.to_owned(),
+            is_service: !server.is_empty(),
+            clients,
+            users,
+            count,
+        }
     }
 
     fn sample() -> Summary {
@@ -332,12 +343,17 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_cut_at_twenty() {
+    fn long_lists_are_cut() {
         let mut summary = sample();
         let more = (0..30).map(|at| finding(2, "x", "X", &format!("192.0.2.{at}:25"), &[], 1));
         summary.findings.extend(more);
         let page = summary.render(false);
-        assert!(page.contains("  and 15 more; see the records\n"), "{page}");
+        assert!(page.contains("  and 24 more; see the records\n"), "{page}");
+        assert!(page.contains("[coverage-gap]"), "one fault of many servers hides no other:\n{page}");
+        const NAMES: [&str; 16] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
+        summary.findings.extend(NAMES.map(|name| finding(2, name, "Y", "192.0.2.1:25", &[], 1)));
+        let page = summary.render(false);
+        assert!(page.contains(" lesser findings; see the records\n"), "{page}");
         assert!(!page.contains("[coverage-gap]"), "the least severe go first:\n{page}");
     }
 
@@ -362,6 +378,7 @@ mod tests {
             severity: 5,
             id: "cleartext-password",
             title: "Password sent in clear",
+            is_service: true,
             server: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".to_owned(),
             clients: u64::MAX,
             users: vec![name.clone(), name.clone(), "\u{fc}\n".to_owned(), name.clone()],

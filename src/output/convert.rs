@@ -5,16 +5,23 @@
 
 use super::community_id::community_id;
 use super::event::{
-    Barewire, Distinct, Ecs, Event, Ingress, Line, Log, Login as LoginFields, Lossy, Name, Names, Network, Observer,
-    Path, Related, Rule, Side, Software, Starttls as StarttlsFields, Threat, Tls, TlsClient, Vlan, WireText,
+    Barewire, ClientEnd, Distinct, Ecs, Event, Evidence as EvidenceFields, Ingress, Line, Log, Login as LoginFields,
+    Lossy, Name, Names, Network, Observer, Path, Proxied, Related, Rule, Sha256Hash, Side, Software,
+    Starttls as StarttlsFields, Threat, Tls, TlsClient, TlsServer, User, Vlan, WireText,
 };
 use super::identity::event_id;
-use super::software::software;
 use super::time::rfc3339;
 use super::{Inputs, sentence};
-use crate::finding::{Category, Collected, Entry, Flow, Key, Login, Session, Starttls, severity_name};
-use crate::mail::{Outcome, Protocol, Reason, StarttlsReply, Text};
-use crate::wire::PacketRef;
+use crate::finding::remedies;
+use crate::finding::{
+    Category, Collected, Entry, Evidence, Finding, Flow, Key, Login, Session, Starttls, TlsFacts, Uid, severity_name,
+};
+use crate::mail::{
+    CapabilitySource, CertificateFacts, Outcome, Protocol, Reason, StarttlsReply, Strength, Text, Timing, Validity,
+    cipher,
+};
+use crate::wire::{PacketRef, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 const FINDING: &str = "barewire.finding";
 const LOGIN: &str = "barewire.login";
@@ -31,8 +38,7 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<
     let finding = &collected.finding;
     let entry = finding.id.entry();
     let key = entry.key;
-    let fixes_client = matches!(key, Key::ServerClient | Key::ServerClientUserMechanism);
-    let user = finding.user.as_ref().filter(|_| key == Key::ServerClientUserMechanism);
+    let user = finding.user.as_ref().filter(|_| key.holds_user());
     let scale = SEVERITY_SCALE[usize::from(finding.severity.clamp(1, 5)) - 1];
     let mut line = base(sentence::finding(collected, inputs), FINDING, collected.last, inputs);
     line.event = Event {
@@ -42,7 +48,7 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<
         action: entry.name,
         code: Some(entry.name),
         outcome: Some(finding.outcome.map_or("unknown", outcome_word)),
-        id: collected.uid.as_str().into(),
+        id: collected.uid.to_string().into(),
         severity: Some(scale),
         risk_score: Some(scale),
         start: Some(rfc3339(collected.first.time)),
@@ -53,8 +59,8 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<
     line.rule = Some(rule(entry));
     line.threat = threat(entry);
     if let Some(flow) = &finding.flow {
-        connect(&mut line, flow, fixes_client, user);
-        line.tls = Some(Tls { established: Some(false), ..Tls::default() });
+        connect(&mut line, flow, key.holds_client(), user);
+        line.tls = finding_tls(finding);
     }
     let own = &mut line.barewire;
     own.confidence = finding.confidence.name();
@@ -66,7 +72,14 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<
     own.login = finding.outcome.map(|outcome| finding_login(collected, outcome));
     own.starttls = finding.starttls.as_ref().map(starttls);
     own.coverage = finding.missing.map(Reason::name);
-    own.remediation = Some(entry.remediation);
+    own.evidence = finding.evidence.as_deref().map(evidence).filter(|fields| *fields != EvidenceFields::default());
+    own.conversation = finding.flow.as_ref().filter(|_| key.holds_client()).and_then(conversation);
+    own.related = finding.related.iter().map(ToString::to_string).collect();
+    own.server = finding.server_software.map(|software| Software { software: Some(software.name), banner: None });
+    let hello = finding.evidence.as_ref().and_then(|evidence| evidence.tls.hello.as_deref());
+    let ja4 = hello.and_then(|hello| hello.ja4.as_deref());
+    own.client = client_end(None, finding.client_software, ja4).filter(|_| key.holds_client());
+    own.remediation = Some(remediation(finding));
     (own.cwe, own.rfc) = (entry.cwes, entry.rfcs);
     line
 }
@@ -80,6 +93,9 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
     line.event.outcome = Some(outcome_word(login.outcome));
     let id = follow(&mut line, &login.flow, login.ordinal, login.user.as_ref());
     line.event.id = id.into();
+    if let Some(domain) = &login.domain {
+        line.user.get_or_insert(User { name: None, domain: None }).domain = Some(text(domain));
+    }
     if let (Some(related), Some(authzid)) = (&mut line.related, &login.authzid) {
         related.user.push(authzid.as_str());
     }
@@ -95,8 +111,10 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
         server_code: login.code.as_ref().and_then(token),
         authzid: login.authzid.as_ref().map(text),
         ordinal: Some(login.ordinal),
-        ..outcome_fields(login.outcome)
+        context: login.is_injected.then_some("pre-tls-injected"),
+        ..outcome_fields(login.outcome, login.validity, login.strength)
     });
+    line.barewire.conversation = conversation(&login.flow);
     line
 }
 
@@ -112,7 +130,7 @@ pub(super) fn session<'a>(session: &'a Session, inputs: &'a Inputs) -> Line<'a> 
     line.event.end = Some(rfc3339(session.end.time));
     line.event.duration = Some(session.end.time.since(session.flow.start.time));
     count(&mut line, session);
-    line.tls = tls(session);
+    line.tls = tls(&session.tls, session.is_tls);
     let banner = session.banner.as_ref().map(Text::as_str);
     let own = &mut line.barewire;
     own.confidence = session.confidence.name();
@@ -121,11 +139,15 @@ pub(super) fn session<'a>(session: &'a Session, inputs: &'a Inputs) -> Line<'a> 
     own.messages_in_clear = Some(session.messages);
     own.login = Some(LoginFields { attempts: Some(session.logins), ..LoginFields::default() });
     own.coverage = Some(session.coverage.name());
-    own.server = banner.map(|banner| Software {
-        software: software(session.flow.protocol, banner),
-        banner: Some(without_challenge(session.flow.protocol, banner)),
+    own.server = (banner.is_some() || session.server_software.is_some()).then(|| Software {
+        software: session.server_software.map(|software| software.name),
+        banner: banner.map(|banner| without_challenge(session.flow.protocol, banner)),
     });
-    own.client = session.client_name.as_ref().map(|name| Name { name: text(name) });
+    let ja4 = session.tls.hello.as_ref().and_then(|hello| hello.ja4.as_deref());
+    own.client = client_end(session.client_name.as_ref(), session.client_software, ja4);
+    own.tls_failure = session.tls_failure.as_ref().map(text);
+    own.conversation = conversation(&session.flow);
+    own.proxied = session.proxied_client.as_ref().map(|client| Proxied { client: client.as_str() });
     line
 }
 
@@ -177,7 +199,7 @@ fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option
     });
     let mut ip: Vec<_> = client.map(|client| client.ip).into_iter().chain([server.ip]).collect();
     ip.dedup();
-    line.user = user.map(|user| Name { name: text(user) });
+    line.user = user.map(|user| User { name: Some(text(user)), domain: None });
     line.related = Some(Related { ip, user: user.map(Text::as_str).into_iter().collect() });
     line.barewire.user = user.filter(|user| user.is_lossy()).map(|_| LOSSY);
 }
@@ -210,24 +232,51 @@ fn count(line: &mut Line<'_>, session: &Session) {
     }
 }
 
+/// What to do, and how in the software that the two ends show themselves to be.
+fn remediation(finding: &Finding) -> WireText<'static> {
+    let server = finding.server_software.and_then(|software| {
+        remedies::server_remedy(finding.id, Some(software)).filter(|remedy| remedy.software == software.name)
+    });
+    let client = finding.client_software.filter(|_| finding.id.entry().key.holds_client()).and_then(|software| {
+        remedies::client_remedy(finding.id, Some(software)).filter(|remedy| remedy.software == software.name)
+    });
+    let text = finding.id.entry().remediation;
+    if server.is_none() && client.is_none() {
+        return text.into();
+    }
+    // A line that ends in a colon says where the lines below it belong.
+    let one_line = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join("; ").replace(":; ", ": ");
+    let mut text = text.to_owned();
+    for remedy in [server, client].into_iter().flatten() {
+        let (setting, test) = (one_line(remedy.setting), remedy.test.lines().next().unwrap_or_default());
+        text += &format!(" {}: {setting} (to test: {test})", remedy.software);
+    }
+    text.into()
+}
+
 fn finding_login(collected: &Collected, outcome: Outcome) -> LoginFields<'_> {
     let finding = &collected.finding;
-    let mut fields = outcome_fields(outcome);
-    if finding.id.entry().key == Key::ServerClientUserMechanism {
-        fields.mechanism = finding.mechanism.as_ref().map(mechanism);
-        fields.fingerprint = finding.fingerprint.map(|fingerprint| fingerprint.to_string());
-    }
+    let strength = finding.evidence.as_ref().map(|evidence| evidence.strength).unwrap_or_default();
+    let mut fields = outcome_fields(outcome, finding.validity, strength);
+    fields.context = finding.evidence.as_ref().and_then(|evidence| evidence.context);
+    let key = finding.id.entry().key;
+    fields.mechanism = finding.mechanism.as_ref().filter(|_| key.holds_mechanism()).map(mechanism);
+    let is_one_secret = matches!(key, Key::ServerClientUserMechanism | Key::Fingerprint);
+    fields.fingerprint = finding.fingerprint.filter(|_| is_one_secret).map(|fingerprint| fingerprint.to_string());
     fields
 }
 
-fn outcome_fields<'a>(outcome: Outcome) -> LoginFields<'a> {
+fn outcome_fields<'a>(outcome: Outcome, validity: Validity, strength: Strength) -> LoginFields<'a> {
     LoginFields {
         outcome: Some(outcome.name()),
         outcome_reason: match outcome {
             Outcome::Unknown(reason) => Some(reason.name()),
             _ => None,
         },
-        secret_validity: Some(if outcome.proves_valid() { "valid" } else { "unknown" }),
+        secret_validity: Some(validity.name()),
+        hash: strength.hash,
+        iterations: strength.iterations,
+        ntlm_version: strength.ntlm,
         ..LoginFields::default()
     }
 }
@@ -319,16 +368,85 @@ fn starttls(starttls: &Starttls) -> StarttlsFields<'_> {
     }
 }
 
-fn tls(session: &Session) -> Option<Tls<'_>> {
-    let (version, version_protocol) = match session.tls_version {
+fn tls(facts: &TlsFacts, established: Option<bool>) -> Option<Tls<'_>> {
+    let (version, version_protocol) = match facts.version {
         None => (None, None),
+        Some(0x0002) => (Some("2.0".to_owned()), Some("ssl")),
         Some(0x0300) => (Some("3.0".to_owned()), Some("ssl")),
         Some(known @ 0x0301..=0x0304) => (Some(format!("1.{}", known - 0x0301)), Some("tls")),
         Some(other) => (Some(format!("0x{other:04x}")), None),
     };
-    let client = session.server_name.as_ref().map(|name| TlsClient { server_name: text(name) });
-    let is_empty = session.is_tls.is_none() && version.is_none() && client.is_none();
-    (!is_empty).then_some(Tls { established: session.is_tls, version, version_protocol, client })
+    let cipher = facts.cipher.map(|suite| cipher::name(suite).map_or_else(|| format!("0x{suite:04x}"), str::to_owned));
+    let name = facts.hello.as_ref().and_then(|hello| hello.server_name.as_ref());
+    let client = name.map(|name| TlsClient { server_name: text(name) });
+    let server = facts.certificate.as_deref().map(tls_server);
+    let is_empty = established.is_none() && version.is_none() && client.is_none();
+    (!is_empty).then_some(Tls { established, version, version_protocol, cipher, client, server })
+}
+
+/// A certificate may say any number for its dates.
+fn tls_server(certificate: &CertificateFacts) -> TlsServer<'_> {
+    let date = |seconds: i64| rfc3339(Timestamp(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000)));
+    TlsServer {
+        subject: text(&certificate.subject),
+        issuer: text(&certificate.issuer),
+        not_before: date(certificate.not_before),
+        not_after: date(certificate.not_after),
+        hash: Sha256Hash { sha256: certificate.sha256.iter().map(|octet| format!("{octet:02x}")).collect() },
+    }
+}
+
+/// Findings are about octets in clear, but for those about TLS itself.
+fn finding_tls(finding: &Finding) -> Option<Tls<'_>> {
+    let facts =
+        finding.evidence.as_deref().map(|evidence| &evidence.tls).filter(|facts| **facts != TlsFacts::default());
+    match facts {
+        Some(facts) => {
+            let failed = finding.evidence.as_ref().is_some_and(|evidence| evidence.cause.is_some());
+            tls(facts, failed.then_some(false))
+        }
+        None => Some(Tls { established: Some(false), ..Tls::default() }),
+    }
+}
+
+fn evidence(evidence: &Evidence) -> EvidenceFields<'_> {
+    let names = evidence.tls.certificate.as_ref().map_or(&[][..], |certificate| &certificate.names);
+    EvidenceFields {
+        kind: evidence.kind,
+        also: &evidence.also,
+        timing: evidence.timing.map(Timing::name),
+        octets: evidence.octets,
+        server_reacted: evidence.server_reacted,
+        cause: evidence.cause.as_ref().map(text),
+        offer_source: evidence.offer_source.map(CapabilitySource::name),
+        capabilities: evidence.capabilities.as_ref().map(text),
+        path: evidence.path.as_deref(),
+        places: &evidence.places,
+        distinct_secrets: evidence.attempts.map(|[secrets, _]| secrets),
+        distinct_users: evidence.attempts.map(|[_, users]| users),
+        seconds_between: evidence.seconds,
+        certificate_names: names.iter().map(text).collect(),
+    }
+}
+
+/// The same for what sensors on both sides of an address translation see of one connection.
+fn conversation(flow: &Flow) -> Option<String> {
+    let [client, server] = flow.isns?;
+    let mut hash = Sha256::new();
+    hash.update(flow.protocol.name());
+    hash.update(client.to_be_bytes());
+    hash.update(server.to_be_bytes());
+    hash.update(flow.server.port.to_be_bytes());
+    Some(Uid::from_digest(&hash.finalize().into()).to_string())
+}
+
+fn client_end<'a>(
+    name: Option<&'a Text>,
+    software: Option<&'static crate::finding::software::Software>,
+    ja4: Option<&'a str>,
+) -> Option<ClientEnd<'a>> {
+    let is_known = name.is_some() || software.is_some() || ja4.is_some();
+    is_known.then(|| ClientEnd { name: name.map(text), software: software.map(|software| software.name), ja4 })
 }
 
 fn text(text: &Text) -> WireText<'_> {

@@ -33,7 +33,7 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) network: Option<Network>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user: Option<Name<'a>>,
+    pub(super) user: Option<User<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) related: Option<Related<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +134,14 @@ pub(super) struct Vlan {
 }
 
 #[derive(Serialize)]
+pub(super) struct User<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<WireText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) domain: Option<WireText<'a>>,
+}
+
+#[derive(Serialize)]
 pub(super) struct Name<'a> {
     pub(super) name: WireText<'a>,
 }
@@ -155,7 +163,25 @@ pub(super) struct Tls<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) version_protocol: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cipher: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client: Option<TlsClient<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server: Option<TlsServer<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct TlsServer<'a> {
+    pub(super) subject: WireText<'a>,
+    pub(super) issuer: WireText<'a>,
+    pub(super) not_before: String,
+    pub(super) not_after: String,
+    pub(super) hash: Sha256Hash,
+}
+
+#[derive(Serialize)]
+pub(super) struct Sha256Hash {
+    pub(super) sha256: String,
 }
 
 #[derive(Serialize)]
@@ -217,11 +243,21 @@ pub(super) struct Barewire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) server: Option<Software<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) client: Option<Name<'a>>,
+    pub(super) client: Option<ClientEnd<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_failure: Option<WireText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) conversation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evidence: Option<Evidence<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) related: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) proxied: Option<Proxied<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user: Option<Lossy>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) remediation: Option<&'static str>,
+    pub(super) remediation: Option<WireText<'a>>,
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     pub(super) cwe: &'static [&'static str],
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
@@ -262,6 +298,56 @@ pub(super) struct Login<'a> {
     pub(super) ordinal: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hash: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) iterations: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ntlm_version: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) context: Option<&'static str>,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+pub(super) struct Evidence<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    pub(super) also: &'a [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) timing: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) octets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server_reacted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cause: Option<WireText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) offer_source: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) capabilities: Option<WireText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(super) places: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) distinct_secrets: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) distinct_users: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seconds_between: Option<u64>,
+    #[serde(skip_serializing_if = "<[WireText<'_>]>::is_empty")]
+    pub(super) certificate_names: Vec<WireText<'a>>,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct ClientEnd<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<WireText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) software: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ja4: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -283,6 +369,11 @@ pub(super) struct Software<'a> {
     pub(super) banner: Option<WireText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) software: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Proxied<'a> {
+    pub(super) client: &'a str,
 }
 
 #[derive(Serialize)]

@@ -9,8 +9,11 @@ use serde::Serialize as _;
 const SHORT_CHARS: usize = 64;
 
 /// What is given up, in this order, until the line fits. Fixed, so that equal records are cut alike.
-const STEPS: [fn(&mut Line<'_>); 9] = [
+const STEPS: [fn(&mut Line<'_>); 12] = [
     |line| drop(line.barewire.server.as_mut().and_then(|server| server.banner.take())),
+    |line| drop(line.barewire.evidence.as_mut().and_then(|evidence| evidence.capabilities.take())),
+    |line| drop(line.tls.as_mut().and_then(|tls| tls.server.take())),
+    |line| line.barewire.evidence = None,
     |line| line.event.reason = None,
     |line| line.barewire.remediation = None,
     |line| line.barewire.client = None,
@@ -59,7 +62,7 @@ fn shorten_place(line: &mut Line<'_>) {
 
 fn shorten_user(line: &mut Line<'_>) {
     if let Some(user) = &mut line.user {
-        shorten(&mut user.name);
+        user.name.iter_mut().chain(&mut user.domain).for_each(shorten);
         line.barewire.user = Some(convert::LOSSY);
     }
 }

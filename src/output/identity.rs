@@ -1,6 +1,7 @@
 //! `event.id` of logins and sessions: from what was on the wire only, so that replays and resends deduplicate.
 //! Findings bring their own, see [`crate::finding::Collected::uid`].
 
+use crate::finding::Uid;
 use sha2::{Digest as _, Sha256};
 
 /// 16 characters of base32 for the record numbered `ordinal` of a connection that began at `start` nanoseconds.
@@ -12,29 +13,12 @@ pub(super) fn event_id(dataset: &str, community_id: &str, start: u64, ordinal: u
     hash.update([0]);
     hash.update(start.to_be_bytes());
     hash.update(ordinal.to_be_bytes());
-    base32(&hash.finalize()[..10])
-}
-
-/// RFC 4648 section 6 in upper case without padding, of whole groups of five octets.
-fn base32(octets: &[u8]) -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let digits = octets.chunks_exact(5).flat_map(|group| {
-        let bits = group.iter().fold(0_u64, |bits, &octet| bits << 8 | u64::from(octet));
-        (0..8).rev().map(move |at| char::from(ALPHABET[(bits >> (5 * at) & 31) as usize]))
-    });
-    digits.collect()
+    Uid::from_digest(&hash.finalize().into()).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base32_is_that_of_the_rfc() {
-        assert_eq!(base32(b"fooba"), "MZXW6YTB");
-        assert_eq!(base32(&[0xff; 10]), "7777777777777777");
-        assert_eq!(base32(&[0, 0, 0, 0, 1]), "AAAAAAAB");
-    }
 
     #[test]
     fn every_part_tells_records_apart() {

@@ -12,7 +12,6 @@ mod fit;
 mod identity;
 mod schema;
 mod sentence;
-mod software;
 #[cfg(test)]
 mod tests;
 mod time;

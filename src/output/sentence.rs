@@ -46,26 +46,84 @@ pub(super) fn finding(collected: &Collected, inputs: &Inputs) -> String {
     let Some(flow) = &finding.flow else { return gap(collected, inputs) };
     let (client, server) = (flow.client.ip(), server(flow));
     let (times, sure) = (times(collected.count), sure(finding.confidence));
-    match finding.id {
+    let user = of(finding.user.as_ref());
+    let kind = finding.evidence.as_ref().and_then(|evidence| evidence.kind).unwrap_or("");
+    let clients = counted(collected.clients, "client");
+    let text = match finding.id {
         FindingId::CleartextPassword => {
-            let user = of(finding.user.as_ref());
-            format!("Password{user} sent in clear by {client} to {server}{}{times}{sure}", answers(collected))
+            format!("Password{user} sent in clear by {client} to {server}{}", answers(collected))
+        }
+        FindingId::CleartextBearerToken => {
+            format!("Access token{user} sent in clear by {client} to {server}{}", answers(collected))
+        }
+        FindingId::CrackableAuthExchange => {
+            let by = finding.mechanism.as_ref().map_or("", convert::mechanism);
+            format!("Login{user} by {by}, which can be guessed offline, sent in clear by {client} to {server}")
+        }
+        FindingId::CleartextUnknownMechanism => {
+            format!("{client} logged in to {server} in clear by a mechanism that is not known")
+        }
+        FindingId::CleartextUsername => {
+            format!("User name{user} sent in clear by {client} to {server}, without a secret")
+        }
+        FindingId::AnonymousLogin => format!("{client} logged in anonymously to {server}"),
+        FindingId::CredentialReuse => {
+            let count = finding.evidence.as_ref().map_or(0, |evidence| evidence.places.len() as u64);
+            return format!("One secret was used in {}{sure}", counted(count, "place"));
         }
         FindingId::ServerAcceptsCleartextAuth => {
             let logins = counted(collected.count, "login");
-            format!("{server} accepted {logins} without TLS from {}{sure}", counted(collected.clients, "client"))
+            return format!("{server} accepted {logins} without TLS from {clients}{sure}");
         }
-        FindingId::StarttlsNotOffered => {
-            format!("{server} did not offer STARTTLS to {}{times}{sure}", counted(collected.clients, "client"))
+        FindingId::LoginDespiteLogindisabled => {
+            format!("{client} sent a login in clear to {server}, which does not allow that")
         }
-        FindingId::StarttlsOfferedUnused => {
-            format!("{client} did not use the STARTTLS that {server} offered{times}{sure}")
+        FindingId::PlaintextAuthAdvertised => format!("{server} offers password logins without TLS to {clients}"),
+        FindingId::AuthMechanismDowngrade => {
+            format!("{client} sent a password to {server}, though there was a mechanism that spares it")
         }
+        FindingId::RepeatedAuthFailure => format!("{server} rejected many logins from {client} within minutes"),
+        FindingId::WeakSecret => format!("The password{user} at {server} is weak ({kind})"),
+        FindingId::StarttlsNotOffered => format!("{server} did not offer STARTTLS to {clients}"),
+        FindingId::StarttlsOfferedUnused => format!("{client} did not use the STARTTLS that {server} offered"),
+        FindingId::StarttlsRefused => format!("{server} refused STARTTLS to {clients}"),
         FindingId::CleartextAfterStarttlsRefused => {
-            format!("{client} went on in clear after {server} refused STARTTLS{times}{sure}")
+            format!("{client} went on in clear after {server} refused STARTTLS")
         }
-        _ => titled(finding, &server) + &times + &sure,
-    }
+        FindingId::StarttlsAcceptedNoTls => {
+            format!("{client} went on in clear after {server} had accepted STARTTLS")
+        }
+        FindingId::StarttlsStripped => format!("The offer of STARTTLS by {server} was removed or masked on the path"),
+        FindingId::StarttlsOfferRegressed => format!("{server} offered STARTTLS before and did not later"),
+        FindingId::StarttlsCommandInjection => {
+            format!("Octets in clear ({kind}) stand between STARTTLS and TLS from {client} to {server}")
+        }
+        FindingId::StarttlsResponseInjection => {
+            format!("Octets in clear ({kind}) stand between the answer to STARTTLS and TLS from {server} to {client}")
+        }
+        FindingId::ImapPreauthCleartext => format!("{server} opened a session in clear as logged in already"),
+        FindingId::ServerInstructionInClear => format!("{server} instructed its clients in clear ({kind})"),
+        FindingId::EsmtpDowngradeToHelo => {
+            format!("{server} refused EHLO to {client}, which went on in clear with HELO")
+        }
+        FindingId::TlsHandshakeFailed => {
+            let cause = finding.evidence.as_ref().and_then(|evidence| evidence.cause.as_ref());
+            format!("TLS between {client} and {server} failed ({})", cause.map_or("closed", Text::as_str))
+        }
+        FindingId::TlsFallbackToCleartext => format!("{client} went on in clear with {server} after TLS had failed"),
+        FindingId::ImplicitTlsPortCleartext => format!("{server} speaks in clear on a port for TLS"),
+        FindingId::RequiretlsViolated => {
+            format!("{client} sent {server} a message in clear that demands TLS on every hop")
+        }
+        FindingId::MtaCleartextTransfer => format!("{server} took mail in clear from {client}"),
+        FindingId::CleartextMessageContent => format!("Messages passed in clear between {client} and {server}"),
+        FindingId::TlsDeprecatedVersion => format!("{server} chose an outdated version of TLS ({kind})"),
+        FindingId::TlsWeakCipher => format!("{server} chose a weak cipher suite ({kind})"),
+        FindingId::TlsCertificateProblem => format!("{server} has a certificate with a problem ({kind})"),
+        FindingId::ProtocolDesync => format!("The dialogue of {client} with {server} could not be followed"),
+        FindingId::CoverageGap => titled(finding, &server),
+    };
+    text + &times + &sure
 }
 
 /// The answers to one login, or the best of several.
@@ -151,6 +209,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Desync => ": the dialogue could not be followed",
         Reason::Evicted => ": the connection was given up for want of memory",
         Reason::CaptureEnded => ": the capture ended",
+        Reason::Compressed => ": the dialogue went on compressed",
         Reason::NotAsked => ": it was never asked",
         Reason::Temporary => ": a temporary trouble",
     }

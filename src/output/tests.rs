@@ -1,15 +1,24 @@
 //! Lines held against the schema and the rules of form, over records of every kind and the worst that the wire can say.
 
 use super::{Encoder, Event, Inputs, LINE_OCTETS, SCHEMA};
-use crate::finding::{CATALOGUE, Collected, Coverage, Finding, FindingId, Flow, Login, Offer, Session, Starttls};
-use crate::mail::{Confidence, Outcome, Protocol, Reason, SecretClass, StarttlsReply, Text, Variant};
+use crate::finding::software::Software;
+use crate::finding::{
+    CATALOGUE, Collected, Coverage, Evidence, Finding, FindingId, Flow, Login, Offer, Session, Starttls, TlsFacts, Uid,
+};
+use crate::mail::{
+    CapabilitySource, CertificateFacts, ClientHello, Confidence, Outcome, Protocol, Reason, SecretClass, StarttlsReply,
+    Strength, Text, Timing, Validity, Variant,
+};
 use crate::secret::{Fingerprint, FingerprintClass, FingerprintKey, Secret};
 use crate::wire::{Endpoint, PacketRef, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-const REASONS: [Reason; 9] = [
+static DOVECOT: Software = Software { name: "Dovecot" };
+static CURL: Software = Software { name: "curl" };
+
+const REASONS: [Reason; 10] = [
     Reason::NoReply,
     Reason::Gap,
     Reason::Asymmetric,
@@ -17,6 +26,7 @@ const REASONS: [Reason; 9] = [
     Reason::Desync,
     Reason::Evicted,
     Reason::CaptureEnded,
+    Reason::Compressed,
     Reason::NotAsked,
     Reason::Temporary,
 ];
@@ -40,6 +50,7 @@ fn flow() -> Flow {
         start: packet(0, 1),
         protocol: Protocol::Pop3,
         vlan: None,
+        isns: Some([1001, 5001]),
     }
 }
 
@@ -74,9 +85,14 @@ fn login() -> Login {
         variant: Variant::Command,
         class: SecretClass::Password,
         user: Some(text("alice")),
+        domain: Some(text("EXAMPLE")),
         authzid: None,
         fingerprint: Some(fingerprint()),
         outcome: Outcome::Accepted,
+        validity: Validity::Valid,
+        is_empty: false,
+        strength: Strength::default(),
+        is_injected: false,
         is_inferred: false,
         code: None,
         confidence: Confidence::Confirmed,
@@ -92,15 +108,69 @@ fn session() -> Session {
         octets: [57, 1874],
         starttls: starttls(),
         is_tls: Some(false),
-        tls_version: None,
-        server_name: None,
+        tls: TlsFacts::default(),
         is_implicit_tls: false,
+        tls_failure: None,
+        is_masked: false,
+        exposed: None,
         logins: 1,
         messages: 2,
         coverage: Coverage::Complete,
         confidence: Confidence::Confirmed,
         banner: Some(text("Dovecot ready. <1896.697170952@pop.example.org>")),
         client_name: None,
+        proxied_client: None,
+        server_software: Some(&DOVECOT),
+        client_software: None,
+    }
+}
+
+/// All that can be said of TLS, with `name` for every text.
+fn tls_facts(version: u16, name: &Text) -> TlsFacts {
+    TlsFacts {
+        version: Some(version),
+        cipher: Some(version),
+        hello: Some(Box::new(ClientHello {
+            server_name: Some(name.clone()),
+            version,
+            ja4: Some("t13d1516h2_8daaf6152771_b186095e22b6".into()),
+            is_sslv2: false,
+        })),
+        certificate: Some(Box::new(CertificateFacts {
+            sha256: [0xab; 32],
+            subject: name.clone(),
+            issuer: name.clone(),
+            not_before: -1,
+            not_after: i64::MAX,
+            is_self_signed: true,
+            names: vec![name.clone(); 16],
+            has_more_names: false,
+            key: "rsa",
+            key_bits: 2048,
+            signature: "sha256WithRSA",
+            chain_len: 1,
+        })),
+    }
+}
+
+/// Everything that can be evidence.
+fn evidence(name: &Text) -> Evidence {
+    Evidence {
+        kind: Some("self-signed"),
+        also: vec!["not-yet-valid", "short-key"],
+        timing: Some(Timing::BeforeReply),
+        octets: Some(72),
+        server_reacted: Some(true),
+        cause: Some(text("client-alert unknown_ca")),
+        context: Some("pre-tls-injected"),
+        offer_source: Some(CapabilitySource::Ehlo),
+        capabilities: Some(name.clone()),
+        path: Some("offered>requested>refused>login".to_owned()),
+        strength: Strength { hash: Some("SHA-256"), iterations: Some(4096), ntlm: Some(2) },
+        tls: tls_facts(0x0301, name),
+        places: vec!["198.51.100.25:110 pop3 alice".to_owned(); 2],
+        attempts: Some([3, 1]),
+        seconds: Some(12),
     }
 }
 
@@ -120,9 +190,24 @@ fn collected(id: FindingId) -> Collected {
         fingerprint: login.fingerprint.filter(|_| has_login),
         starttls: has_flow.then_some(login.starttls),
         missing: (!has_flow).then_some(Reason::Gap),
+        authzid: None,
+        validity: Validity::Valid,
+        evidence: None,
+        uid: None,
+        related: Vec::new(),
+        server_software: has_flow.then_some(&DOVECOT),
+        client_software: None,
     };
     let (first, last) = (packet(1, 8), packet(3601, 9000));
-    Collected { finding, uid: "MZXW6YTBOI3TQMJS".to_owned(), count: 12, first, last, clients: 3, users: 2 }
+    Collected {
+        finding,
+        uid: Uid::from_digest(b"foobafoobafoobafoobafoobafoobafo"),
+        count: 12,
+        first,
+        last,
+        clients: 3,
+        users: 2,
+    }
 }
 
 /// A text as long as a text can be, every character of it twelve octets of JSON.
@@ -168,7 +253,8 @@ fn logins() -> Vec<Login> {
         });
     }
     for class in [SecretClass::Bearer, SecretClass::Crackable, SecretClass::None] {
-        all.push(Login { class, mechanism: text("SCRAM-SHA-256"), ..login() });
+        let strength = Strength { hash: Some("SHA-256"), iterations: Some(4096), ntlm: Some(2) };
+        all.push(Login { class, mechanism: text("SCRAM-SHA-256"), strength, is_injected: true, ..login() });
     }
     for variant in
         [Variant::Quoted, Variant::Literal, Variant::LiteralPlus, Variant::InitialResponse, Variant::Continuation]
@@ -194,23 +280,25 @@ fn sessions() -> Vec<Session> {
     for coverage in REASONS.map(Coverage::Partial) {
         all.push(Session { coverage, is_tls: None, banner: None, logins: 0, messages: 0, ..session() });
     }
-    for version in [0x0300, 0x0301, 0x0303, 0x0304, 0x7f1c] {
+    for version in [0x0002, 0x0300, 0x0301, 0x0303, 0x0304, 0x7f1c] {
         all.push(Session {
-            tls_version: Some(version),
+            tls: tls_facts(version, &text("imap.example.org")),
             is_tls: Some(true),
             is_implicit_tls: version == 0x0304,
-            server_name: Some(text("imap.example.org")),
+            tls_failure: Some(text("client-alert unknown_ca")),
+            client_software: Some(&CURL),
             ..session()
         });
     }
     let client_name = Some(text("laptop.example.org"));
-    all.push(Session { client_name, starttls: refused(), tls_version: None, ..session() });
+    let proxied_client = Some(text("192.0.2.1:5000"));
+    all.push(Session { client_name, proxied_client, starttls: refused(), ..session() });
     let worst = Some(longest());
     all.push(Session {
         flow: flow_v6(),
         banner: worst.clone(),
         client_name: worst.clone(),
-        server_name: worst,
+        tls: tls_facts(0x0303, &longest()),
         ..session()
     });
     all
@@ -221,6 +309,15 @@ fn findings() -> Vec<Collected> {
     let mut after = collected(FindingId::CleartextAfterStarttlsRefused);
     after.finding.starttls = Some(refused());
     all.push(after);
+    for name in hostile_users() {
+        for id in [FindingId::TlsCertificateProblem, FindingId::CleartextPassword] {
+            let mut one = collected(id);
+            one.finding.evidence = Some(Box::new(evidence(&name)));
+            one.finding.related = vec![one.uid];
+            one.finding.client_software = Some(&CURL);
+            all.push(one);
+        }
+    }
     for (user, severity) in hostile_users().into_iter().zip((1..=5).cycle()) {
         let mut one = collected(FindingId::CleartextPassword);
         one.finding.flow = Some(flow_v6());

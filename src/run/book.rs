@@ -2,13 +2,16 @@
 
 use super::Kinds;
 use super::sink::Sink;
-use crate::finding::{Collected, Collector, Coverage, FindingId, Key, Login, Record, Session};
+use crate::engine::Settings;
+use crate::finding::{Collected, Collector, Correlator, Coverage, FindingId, Login, Policy, Record, Session};
 use crate::mail::{PROTOCOLS, Protocol, Reason};
 use crate::ops::{FindingLine, SessionLine};
 use crate::output::Event;
 use crate::run::Failure;
 use crate::wire::PacketRef;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Login and session records held to be put in order; beyond it what is held is written, so that memory stays
 /// bounded on any archive.
@@ -25,6 +28,8 @@ pub(super) struct Tally {
     findings: BTreeMap<(std::cmp::Reverse<u8>, FindingId, String), Line>,
     pub(super) incomplete_sessions: u64,
     pub(super) worst_severity: u8,
+    /// Not judged against others.
+    pub(super) uncompared: u64,
 }
 
 #[derive(Default)]
@@ -55,26 +60,32 @@ fn protection(session: &Session) -> Protection {
 }
 
 impl Tally {
-    fn session(&mut self, session: &Session) {
+    pub(super) fn session(&mut self, session: &Session) {
         self.sessions[session.flow.protocol as usize][protection(session) as usize] += 1;
         let is_lossy = matches!(session.coverage, Coverage::Partial(Reason::Gap | Reason::Evicted));
         self.incomplete_sessions += u64::from(is_lossy);
     }
 
-    fn finding(&mut self, collected: &Collected) {
+    pub(super) fn login(&mut self, login: &Login) {
+        *self.logins.entry(login.outcome.name()).or_default() += 1;
+    }
+
+    pub(super) fn finding(&mut self, collected: &Collected) {
         let finding = &collected.finding;
         self.worst_severity = self.worst_severity.max(finding.severity);
-        let server = finding.flow.map_or(String::new(), |flow| match flow.server.ip() {
-            std::net::IpAddr::V4(ip) => format!("{ip}:{}", flow.server.port),
-            std::net::IpAddr::V6(ip) => format!("[{ip}]:{}", flow.server.port),
-        });
+        let places = finding.evidence.as_ref().map_or(0, |evidence| evidence.places.len());
+        let server = match finding.flow {
+            Some(flow) if places == 0 => SocketAddr::new(flow.server.ip(), flow.server.port).to_string(),
+            Some(_) => format!("{places} places"),
+            None => String::new(),
+        };
         let line = self.findings.entry((std::cmp::Reverse(finding.severity), finding.id, server)).or_default();
         line.count += collected.count;
         if let Some(flow) = finding.flow.filter(|_| line.client_addresses.len() < USERS) {
             line.client_addresses.insert(flow.client.address);
         }
         line.clients = collected.clients.max(line.clients).max(line.client_addresses.len() as u64);
-        let is_about_user = finding.id.entry().key == Key::ServerClientUserMechanism;
+        let is_about_user = finding.id.entry().key.holds_user();
         if let Some(user) = finding.user.as_ref().filter(|_| is_about_user && line.users.len() < USERS)
             && !line.users.iter().any(|known| known == user.as_str())
         {
@@ -109,6 +120,7 @@ impl Tally {
             id: id.name(),
             title: id.entry().title,
             server: server.clone(),
+            is_service: server.parse::<SocketAddr>().is_ok(),
             clients: line.clients,
             users: line.users.clone(),
             count: line.count,
@@ -120,17 +132,21 @@ impl Tally {
 /// Records of a replay, put in the order of packet time before they are written.
 pub(super) struct Book {
     kinds: Kinds,
+    policy: Arc<Policy>,
     collector: Collector,
+    correlator: Correlator,
     logins: Vec<Login>,
     sessions: Vec<Session>,
     pub(super) tally: Tally,
 }
 
 impl Book {
-    pub(super) fn new(kinds: Kinds, findings: usize, inputs: Vec<String>) -> Self {
+    pub(super) fn new(kinds: Kinds, settings: &Settings, inputs: Vec<String>) -> Self {
         Self {
             kinds,
-            collector: Collector::new(findings, inputs),
+            policy: Arc::clone(&settings.policy),
+            collector: Collector::new(settings.limits.findings, inputs),
+            correlator: Correlator::default(),
             logins: Vec::new(),
             sessions: Vec::new(),
             tally: Tally::default(),
@@ -143,20 +159,22 @@ impl Book {
             match record {
                 Record::Finding(finding) => drop(self.collector.add(*finding)),
                 Record::Login(login) => {
-                    *self.tally.logins.entry(login.outcome.name()).or_default() += 1;
+                    self.tally.login(&login);
+                    self.correlator.login(&login);
                     if self.kinds.logins {
                         self.logins.push(*login);
                     }
                 }
                 Record::Session(session) => {
                     self.tally.session(&session);
+                    self.correlator.session(&session);
                     if self.kinds.sessions {
                         self.sessions.push(*session);
                     }
                 }
             }
         }
-        if self.collector.is_full() || self.logins.len() + self.sessions.len() >= HELD {
+        if self.collector.is_full() || self.correlator.is_full() || self.logins.len() + self.sessions.len() >= HELD {
             self.write(sink)?;
         }
         Ok(())
@@ -164,6 +182,10 @@ impl Book {
 
     /// Writes all that is held, in order.
     pub(super) fn write(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        for finding in self.correlator.conclude(&self.policy) {
+            self.collector.add(finding);
+        }
+        self.tally.uncompared = self.correlator.uncompared();
         let findings = self.collector.drain();
         let mut events: Vec<(PacketRef, u8, u32, Event<'_>)> = Vec::new();
         for login in &self.logins {
@@ -189,60 +211,5 @@ impl Book {
     }
 }
 
-/// Records of a live capture: each new one is written at once, repeated findings again when counted up.
-#[cfg(feature = "live")]
-pub(super) struct LiveBook {
-    kinds: Kinds,
-    collector: Collector,
-    pub(super) tally: Tally,
-}
-
-#[cfg(feature = "live")]
-impl LiveBook {
-    pub(super) fn new(kinds: Kinds, findings: usize, inputs: Vec<String>) -> Self {
-        Self { kinds, collector: Collector::new(findings, inputs), tally: Tally::default() }
-    }
-
-    /// Takes records and writes what is new.
-    pub(super) fn add(&mut self, records: Vec<Record>, sink: &mut Sink) -> Result<(), Failure> {
-        for record in records {
-            match record {
-                Record::Finding(finding) => {
-                    if self.collector.is_full() {
-                        self.write_counts(sink)?;
-                    }
-                    if let Some(new) = self.collector.add(*finding).filter(|_| self.kinds.findings) {
-                        sink.write(&Event::Finding(new))?;
-                    }
-                }
-                Record::Login(login) => {
-                    *self.tally.logins.entry(login.outcome.name()).or_default() += 1;
-                    if self.kinds.logins {
-                        sink.write(&Event::Login(&login))?;
-                    }
-                }
-                Record::Session(session) => {
-                    self.tally.session(&session);
-                    if self.kinds.sessions {
-                        sink.write(&Event::Session(&session))?;
-                    }
-                }
-            }
-        }
-        sink.flush()
-    }
-
-    /// Writes every finding that occurred more than once with its count; the identity is the same as before.
-    pub(super) fn write_counts(&mut self, sink: &mut Sink) -> Result<(), Failure> {
-        for collected in self.collector.drain() {
-            self.tally.finding(&collected);
-            if self.kinds.findings && collected.count > 1 {
-                sink.write(&Event::Finding(&collected))?;
-            }
-        }
-        sink.flush()
-    }
-}
-
 /// The index of a protocol in the tables here.
-const _: () = assert!(Protocol::Nntp as usize + 1 == PROTOCOLS.len());
+const _: () = assert!(Protocol::Acap as usize + 1 == PROTOCOLS.len());

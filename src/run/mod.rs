@@ -1,6 +1,8 @@
 //! Wires sources, engines and outputs for a command. Alone starts threads for them and reads clocks.
 
 mod book;
+#[cfg(feature = "live")]
+mod live_book;
 mod replay;
 mod sink;
 #[cfg(feature = "live")]
@@ -146,6 +148,12 @@ fn incomplete(judging: &Judging, tally: &Tally, intake: &Intake) -> Option<Strin
 /// The summary for people.
 fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
     let counters = &intake.counters;
+    let uncompared = (tally.uncompared > 0).then(|| {
+        format!(
+            "{} logins or connections were not compared with others: there were too many to remember",
+            tally.uncompared
+        )
+    });
     let skipped = Skip::ALL.iter().map(|(skip, name)| (*name, counters.skipped[*skip as usize]));
     Summary {
         packets: intake.captured,
@@ -158,7 +166,7 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
         sessions: tally.session_lines(),
         logins: tally.login_lines(),
         findings: tally.finding_lines(),
-        problems: intake.unreadable.iter().chain(&intake.damaged).cloned().collect(),
+        problems: intake.unreadable.iter().chain(&intake.damaged).cloned().chain(uncompared).collect(),
         evicted: counters.evicted,
         status: Some(status).filter(|(status, _)| *status != 0),
     }

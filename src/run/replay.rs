@@ -60,7 +60,7 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     }
     refuse_overwriting(job)?;
     let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, false)?;
-    let mut book = Book::new(job.kinds, job.settings.limits.findings, inputs);
+    let mut book = Book::new(job.kinds, &job.settings, inputs);
     let mut watcher = Watcher::new(began, !job.is_quiet);
     let run = || match job.workers {
         0 => inline(job, &mut files, &mut book, &mut sink, &mut watcher),

@@ -3,7 +3,7 @@
 //! The capture thread copies frames into batches and never waits: when the workers do not keep up it drops and
 //! counts. Stopping empties the kernel's ring first, then each stage ends because its input did.
 
-use super::book::LiveBook;
+use super::live_book::LiveBook;
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, status, summary};
 use crate::capture::live::{Live, LiveError, LiveOptions, Stats, Waker};
@@ -98,7 +98,7 @@ pub fn watch(job: WatchJob) -> Result<u8, Failure> {
     let live = Live::open(&job.live, 0).map_err(|error| Failure::input(error.to_string()))?;
     let inputs = vec![interface.clone()];
     let sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: true }, true)?;
-    let book = LiveBook::new(job.kinds, job.settings.limits.findings, inputs);
+    let book = LiveBook::new(job.kinds, &job.settings, inputs);
     let (events, ended) = bounded(16);
     let signals = listen_for_signals(events.clone())?;
     let gauges = Arc::new(Gauges::default());
@@ -231,7 +231,7 @@ fn write(receive: Receiver<Vec<Record>>, mut book: LiveBook, mut sink: Sink) -> 
     for records in &receive {
         book.add(records, &mut sink)?;
     }
-    book.write_counts(&mut sink)?;
+    book.finish(&mut sink)?;
     Ok(book)
 }
 

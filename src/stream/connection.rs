@@ -198,7 +198,7 @@ impl Connection {
         // What fills a hole shows that the sender does not think it filled.
         let filled = half.is_next(offset, payload).then_some(side);
         self.release_overdue(filled, clock, env, receiver);
-        let mark = Mark { at, seen };
+        let mark = Mark { at, seen, end: 0 };
         if payload.is_empty() {
             if !segment.flags.has(Flags::FIN) {
                 return;

@@ -27,4 +27,15 @@ pub struct Mark {
     pub at: PacketRef,
     /// Octets of the other direction that the sender had acknowledged then; `None` when not known.
     pub seen: Option<u64>,
+    /// Offset in their own direction after the last of them; 0 until what reads them has found its bounds.
+    pub end: u64,
+}
+
+impl Mark {
+    /// Of octets of the server: with what the client knows once it has them in place of what the server had seen, so
+    /// that it compares with marks of the client.
+    #[must_use]
+    pub fn as_known_to_client(self) -> Self {
+        Self { seen: Some(self.end), ..self }
+    }
 }

@@ -1,0 +1,444 @@
+//! One connection's case: folds observations into facts, and facts into logins, findings and the session.
+//!
+//! Exposure and outcome are separate: an outcome never creates an exposure. Absence needs proof: no complete list
+//! the client had seen, no `starttls-not-offered`. Weaker findings give way to stronger ones on the connection.
+//!
+//! `logins` judges what was disclosed, `transport` how the connection was protected, `severity` how grave it is here.
+
+mod logins;
+mod offers;
+mod severity;
+mod transport;
+
+use super::catalogue::FindingId;
+use super::policy::{Policy, is_on_one_host};
+use super::record::{Coverage, Finding, Flow, Offer, Record, Session, Starttls, TlsFacts};
+use super::software::{self, ClientSigns, ServerSigns, Software};
+use super::uid::Uid;
+use crate::mail::{
+    Confidence, ContentStep, End, Injection, Instruction, Observation, Outcome, Reason, StarttlsReply, Text,
+    TlsFailure, Username,
+};
+use crate::secret::FingerprintKey;
+use crate::stream::{Direction, Mark};
+use crate::wire::PacketRef;
+use offers::Offers;
+
+/// What the judge is told when a connection ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// How.
+    pub end: End,
+    /// Its last captured packet.
+    pub at: PacketRef,
+    /// Captured packets.
+    pub packets: u64,
+    /// Payload octets from the client and from the server.
+    pub octets: [u64; 2],
+    /// Each side's packets are in the capture: client, server.
+    pub captured: [bool; 2],
+    /// The first octets were not captured.
+    pub is_midstream: bool,
+    /// Octets are missing: of the client, of the server.
+    pub has_gap: [bool; 2],
+    /// The FIN of either side was seen.
+    pub has_fin: bool,
+}
+
+/// What a case is judged by, and where its records go.
+pub struct Court<'a> {
+    /// Key of all fingerprints.
+    pub key: &'a FingerprintKey,
+    /// The operator's settings.
+    pub policy: &'a Policy,
+    /// Takes what is found.
+    pub records: &'a mut Vec<Record>,
+}
+
+/// Names without a secret that are remembered until it is clear that none followed.
+const USERNAMES: usize = 8;
+/// Injections that are told of one connection.
+const INJECTIONS: usize = 4;
+/// Exposures that findings about the connection refer to.
+const RELATED: usize = 8;
+/// Characters of the client's first commands, as a sign of its software.
+const STYLE_CHARS: usize = 64;
+
+/// Who the two ends are, by their own words and ways.
+#[derive(Default)]
+struct Ends {
+    banner: Option<Text>,
+    client_name: Option<Text>,
+    client_id: Option<Text>,
+    /// Whom a proxy speaks for.
+    proxied_client: Option<Text>,
+    server_id: Option<Text>,
+    tag: Option<Text>,
+    /// First commands as typed.
+    style: String,
+}
+
+/// The software of both ends.
+#[derive(Clone, Copy)]
+struct Known {
+    server: Option<&'static Software>,
+    client: Option<&'static Software>,
+}
+
+/// STARTTLS and what came of it.
+#[derive(Default)]
+struct Upgrade {
+    is_requested: bool,
+    reply: Option<(StarttlsReply, Text)>,
+    /// Server stream offset after that reply.
+    reply_end: u64,
+    /// The client went on in clear after an acceptance.
+    went_on: Option<Mark>,
+    injections: Vec<(Mark, Injection)>,
+    /// A command stood blanked out and was refused.
+    masked_command: bool,
+}
+
+/// TLS as far as it is visible.
+#[derive(Default)]
+struct Tls {
+    begun: Option<Mark>,
+    established: bool,
+    failed: Option<(Direction, TlsFailure)>,
+    server_reacted: bool,
+    facts: TlsFacts,
+    /// Findings about it were told.
+    is_settled: bool,
+}
+
+/// What passed in clear.
+#[derive(Default)]
+struct Clear {
+    attempts: u32,
+    messages: u32,
+    /// Credentials or content: where the first was.
+    first: Option<Mark>,
+    /// One of them came after the client had seen the offer.
+    after_offer: bool,
+    has_credential: bool,
+    usernames: Vec<Username>,
+    /// A login was accepted, or none was needed.
+    is_logged_in: bool,
+    /// A login was accepted.
+    was_let_in: bool,
+    /// What came of a login is not known.
+    may_be_in: bool,
+    /// A mechanism that spares the password was refused.
+    challenge_refused: bool,
+}
+
+/// What is known of one connection.
+pub struct Case {
+    flow: Flow,
+    /// With the ends exchanged once they have changed roles.
+    acting: Flow,
+    confidence: Confidence,
+    is_implicit_tls: bool,
+    /// On this port TLS should come first.
+    is_implicit_port: bool,
+    ends: Ends,
+    /// What the ends show of their software; nothing while there are new signs.
+    known: Option<Known>,
+    offers: Offers,
+    upgrade: Upgrade,
+    tls: Tls,
+    clear: Clear,
+    goodbye: bool,
+    /// It may be another protocol: what is not confirmed is not told any more.
+    is_doubted: bool,
+    is_compressed: bool,
+    /// A login whose reply was not to be had because a direction is missing.
+    is_asymmetric: bool,
+    /// Octets were lost so far, or the beginning was not captured.
+    is_lossy: bool,
+    /// Findings that were told, by id.
+    raised: u64,
+    /// Identities of exposures on this connection.
+    related: Vec<Uid>,
+}
+
+impl Case {
+    /// A new case. `is_implicit_port`: TLS should come first here.
+    #[must_use]
+    pub fn new(flow: Flow, confidence: Confidence, is_implicit_tls: bool, is_implicit_port: bool) -> Self {
+        Self {
+            flow,
+            acting: flow,
+            confidence,
+            is_implicit_tls,
+            is_implicit_port,
+            ends: Ends::default(),
+            known: None,
+            offers: Offers::default(),
+            upgrade: Upgrade::default(),
+            tls: Tls::default(),
+            clear: Clear::default(),
+            goodbye: false,
+            is_doubted: false,
+            is_compressed: false,
+            is_asymmetric: false,
+            is_lossy: false,
+            raised: 0,
+            related: Vec::new(),
+        }
+    }
+
+    /// Takes one fact.
+    pub fn observe(&mut self, mark: Mark, observation: Observation, court: &mut Court<'_>) {
+        if is_sign(&observation) {
+            self.known = None;
+        }
+        match observation {
+            Observation::Proxied { client, .. } => self.ends.proxied_client = Some(client),
+            Observation::Greeting(text) => self.ends.banner = Some(text),
+            Observation::Client(name) => self.ends.client_name = Some(name),
+            Observation::Id(Direction::ToServer, name) => self.ends.client_id = Some(name),
+            Observation::Id(Direction::ToClient, name) => self.ends.server_id = Some(name),
+            Observation::Tag(tag) => self.ends.tag = Some(tag),
+            Observation::Command { verb, is_lower } => self.style(verb, is_lower),
+            // After the login STARTTLS is no longer offered by anybody (RFC 3501 §6.2.1).
+            Observation::Capabilities(list) if !self.clear.was_let_in => {
+                self.offers.add(list, self.is_lossy || self.clear.may_be_in);
+            }
+            Observation::Capabilities(_) => {}
+            Observation::NoCapabilities(reason) => self.offers.add_unknown(reason),
+            Observation::StarttlsRequested => self.upgrade.is_requested = true,
+            Observation::StarttlsReplied { reply, code, end } => {
+                self.upgrade.reply = Some((reply, code));
+                self.upgrade.reply_end = end;
+            }
+            Observation::MaskedCommand => self.upgrade.masked_command = true,
+            Observation::PlainAfterAccept => drop(self.upgrade.went_on.get_or_insert(mark)),
+            Observation::Injected(injection) => {
+                if self.upgrade.injections.len() < INJECTIONS {
+                    self.upgrade.injections.push((mark, injection));
+                }
+            }
+            Observation::Tls(step) => self.tls_step(mark, step),
+            Observation::TlsSettled => self.settle_tls(court),
+            Observation::Username(username) => {
+                if self.clear.usernames.len() < USERNAMES {
+                    self.clear.usernames.push(*username);
+                }
+            }
+            Observation::MechanismRefused => self.clear.challenge_refused = true,
+            Observation::Login(attempt) => self.login(*attempt, court),
+            Observation::Content(step) => self.content(mark, step, court),
+            Observation::Preauth => self.preauth(mark, court),
+            Observation::DowngradedToHelo => self.downgraded_to_helo(mark, court),
+            Observation::RequireTls => self.tell(FindingId::RequiretlsViolated, mark, court),
+            Observation::Instruction(instruction) => self.instruction(mark, instruction, court),
+            Observation::RolesSwapped => self.acting = self.acting.turned(),
+            Observation::Compressed => self.is_compressed = true,
+            Observation::Goodbye => self.goodbye = true,
+            Observation::Lost => self.is_lossy = true,
+            Observation::Desync => {
+                self.tell(FindingId::ProtocolDesync, mark, court);
+                (self.confidence, self.is_doubted) = (Confidence::Possible, true);
+            }
+        }
+    }
+
+    fn style(&mut self, verb: &str, is_lower: bool) {
+        let style = &mut self.ends.style;
+        if style.len() + verb.len() < STYLE_CHARS {
+            if !style.is_empty() {
+                style.push(' ');
+            }
+            style.extend(verb.chars().map(|c| if is_lower { c.to_ascii_lowercase() } else { c }));
+        }
+    }
+
+    fn starttls(&self, offer: Offer) -> Starttls {
+        Starttls {
+            offer,
+            is_requested: self.upgrade.is_requested,
+            reply: self.upgrade.reply.as_ref().map(|(reply, _)| *reply),
+            reply_code: self.upgrade.reply.as_ref().map(|(_, code)| code.clone()),
+        }
+    }
+
+    /// A finding about this connection as it stands.
+    fn finding(&self, id: FindingId, at: PacketRef, offer: Offer) -> Finding {
+        Finding { starttls: Some(self.starttls(offer)), ..Finding::new(id, Some(self.acting), at, self.confidence) }
+    }
+
+    fn has_raised(&self, id: FindingId) -> bool {
+        self.raised & 1 << id as u8 != 0
+    }
+
+    /// Tells a finding once, with nothing particular.
+    fn tell(&mut self, id: FindingId, mark: Mark, court: &mut Court<'_>) {
+        if !self.has_raised(id) {
+            let finding = self.finding(id, mark.at, self.offers.at(mark));
+            self.raise(finding, court);
+        }
+    }
+
+    /// Hands a finding out: its severity as it is here, who the ends are, what else the connection disclosed.
+    fn raise(&mut self, mut finding: Finding, court: &mut Court<'_>) {
+        if self.is_doubted && finding.confidence != Confidence::Confirmed {
+            return;
+        }
+        self.raised |= 1 << finding.id as u8;
+        finding.severity = self.weigh(&finding, court.policy);
+        Known { server: finding.server_software, client: finding.client_software } = self.software();
+        if severity::is_exposure(finding.id) {
+            let uid = Uid::of(&finding, "");
+            finding.uid = Some(uid);
+            if self.related.len() < RELATED && !self.related.contains(&uid) {
+                self.related.push(uid);
+            }
+        } else {
+            finding.related = self.related.clone();
+        }
+        court.records.push(Record::Finding(Box::new(finding)));
+    }
+
+    /// The software of both ends, as far as it shows itself by now.
+    fn software(&mut self) -> Known {
+        *self.known.get_or_insert_with(|| {
+            let ends = &self.ends;
+            let protocol = self.flow.protocol;
+            let signs = ServerSigns {
+                protocol,
+                banner: ends.banner.as_ref().map(Text::as_str),
+                capabilities: self.offers.list().map(|list| list.words.as_str()),
+                id: ends.server_id.as_ref().map(Text::as_str),
+                reply: None,
+            };
+            let server = software::server(signs);
+            let client = software::client(ClientSigns {
+                protocol,
+                name: ends.client_name.as_ref().map(Text::as_str),
+                id: ends.client_id.as_ref().map(Text::as_str),
+                tag: ends.tag.as_ref().map(Text::as_str),
+                verbs: &ends.style,
+            });
+            Known { server, client }
+        })
+    }
+
+    fn preauth(&mut self, mark: Mark, court: &mut Court<'_>) {
+        self.clear.is_logged_in = true;
+        if !is_on_one_host(&self.flow) {
+            self.tell(FindingId::ImapPreauthCleartext, mark, court);
+        }
+    }
+
+    fn downgraded_to_helo(&mut self, mark: Mark, court: &mut Court<'_>) {
+        let mut finding = self.finding(FindingId::EsmtpDowngradeToHelo, mark.at, self.offers.at(mark));
+        // The server knew better before: more than an old appliance.
+        finding.severity += u8::from(self.offers.ever);
+        self.raise(finding, court);
+    }
+
+    /// An alert is the server's to show to users it knows; a referral leads away at any time.
+    fn instruction(&mut self, mark: Mark, instruction: Instruction, court: &mut Court<'_>) {
+        let is_alert = instruction == Instruction::Alert;
+        if self.tls.established || is_alert && (self.clear.is_logged_in || self.is_lossy) {
+            return;
+        }
+        let mut finding = self.finding(FindingId::ServerInstructionInClear, mark.at, self.offers.at(mark));
+        finding.severity = if is_alert { 2 } else { 3 };
+        finding.evidence_mut().kind = Some(instruction.name());
+        self.raise(finding, court);
+    }
+
+    fn content(&mut self, mark: Mark, step: ContentStep, court: &mut Court<'_>) {
+        if step == ContentStep::Passed {
+            self.clear.messages = self.clear.messages.saturating_add(1);
+        }
+        if self.may_be_transfer() {
+            if step == ContentStep::Accepted && !self.has_raised(FindingId::MtaCleartextTransfer) {
+                let mut finding = self.finding(FindingId::MtaCleartextTransfer, mark.at, self.offers.at(mark));
+                finding.severity += u8::from(self.offers.ever);
+                self.raise(finding, court);
+            }
+        } else if step == ContentStep::Passed {
+            self.tell(FindingId::CleartextMessageContent, mark, court);
+        }
+        if step == ContentStep::Passed {
+            self.act_in_clear(mark, None, court);
+        }
+    }
+
+    /// Ends the case: what needs the whole connection, and the session.
+    pub fn conclude(mut self, ending: &Ending, court: &mut Court<'_>) {
+        self.conclude_logins(court);
+        self.conclude_transport(ending, court);
+        let coverage = self.coverage(ending);
+        if let Coverage::Partial(reason @ (Reason::Gap | Reason::Asymmetric | Reason::Evicted)) = coverage {
+            let gap = Finding::new(FindingId::CoverageGap, None, ending.at, Confidence::Confirmed);
+            court.records.push(Record::Finding(Box::new(Finding { missing: Some(reason), ..gap })));
+        }
+        let known = self.software();
+        let session = Session {
+            flow: self.flow,
+            end: ending.at,
+            packets: ending.packets,
+            octets: ending.octets,
+            starttls: self.starttls(self.offers.overall()),
+            is_tls: self.is_tls(),
+            tls_failure: self.tls_failure(ending),
+            tls: std::mem::take(&mut self.tls.facts),
+            is_implicit_tls: self.is_implicit_tls,
+            is_masked: self.is_masked(),
+            exposed: self.clear.first.map(|mark| mark.at),
+            logins: self.clear.attempts,
+            messages: self.clear.messages,
+            coverage,
+            confidence: self.confidence,
+            server_software: known.server,
+            client_software: known.client,
+            proxied_client: self.ends.proxied_client.take(),
+            banner: self.ends.banner.take(),
+            client_name: self.ends.client_name.take().or(self.ends.client_id.take()),
+        };
+        court.records.push(Record::Session(Box::new(session)));
+    }
+
+    fn coverage(&self, ending: &Ending) -> Coverage {
+        if ending.captured.contains(&false) || self.is_asymmetric {
+            Coverage::Partial(Reason::Asymmetric)
+        } else if ending.has_gap.contains(&true) {
+            Coverage::Partial(Reason::Gap)
+        } else if ending.end == End::Evicted {
+            Coverage::Partial(Reason::Evicted)
+        } else if ending.is_midstream {
+            Coverage::Partial(Reason::Midstream)
+        } else if self.is_compressed {
+            Coverage::Partial(Reason::Compressed)
+        } else if ending.end == End::CaptureEnded && !ending.has_fin {
+            Coverage::Partial(Reason::CaptureEnded)
+        } else {
+            Coverage::Complete
+        }
+    }
+}
+
+/// The numbers of all findings fit the set of those that were told.
+const _: () = assert!(super::catalogue::CATALOGUE.len() <= 64);
+
+/// Whether an end shows something of its software by this.
+fn is_sign(observation: &Observation) -> bool {
+    matches!(
+        observation,
+        Observation::Greeting(_)
+            | Observation::Client(_)
+            | Observation::Id(..)
+            | Observation::Tag(_)
+            | Observation::Command { .. }
+            | Observation::Capabilities(_)
+    )
+}
+
+/// Whether a login's outcome was told by the server itself: what it was asked in clear it answered in clear.
+fn was_answered(outcome: Outcome) -> bool {
+    !matches!(outcome, Outcome::Unknown(_))
+}

@@ -1,0 +1,97 @@
+//! The commands of all protocols that are followed: what may be told of a client's words, because it is no secret.
+
+/// In the order of their octets.
+const KNOWN: [&str; 62] = [
+    "APOP",
+    "APPEND",
+    "ARTICLE",
+    "ATRN",
+    "AUTH",
+    "AUTHENTICATE",
+    "AUTHINFO",
+    "BDAT",
+    "BODY",
+    "CAPA",
+    "CAPABILITIES",
+    "CAPABILITY",
+    "CLOSE",
+    "COMPRESS",
+    "DATA",
+    "DELE",
+    "EHLO",
+    "ENABLE",
+    "ETRN",
+    "EXAMINE",
+    "EXPN",
+    "FETCH",
+    "GROUP",
+    "HEAD",
+    "HELO",
+    "HELP",
+    "ID",
+    "IDLE",
+    "IHAVE",
+    "LAST",
+    "LHLO",
+    "LIST",
+    "LISTGROUP",
+    "LOGIN",
+    "LOGOUT",
+    "LSUB",
+    "MAIL",
+    "MODE",
+    "NAMESPACE",
+    "NOOP",
+    "PASS",
+    "POST",
+    "QUIT",
+    "RCPT",
+    "RETR",
+    "RSET",
+    "SEARCH",
+    "SELECT",
+    "STARTTLS",
+    "STAT",
+    "STATUS",
+    "STLS",
+    "STORE",
+    "TOP",
+    "TURN",
+    "UID",
+    "UIDL",
+    "USER",
+    "UTF8",
+    "VRFY",
+    "XCLIENT",
+    "XTND",
+];
+
+/// The command that a word is, in upper case.
+pub(super) fn known(word: &[u8]) -> Option<&'static str> {
+    if word.len() > 12 {
+        return None;
+    }
+    let at = KNOWN.binary_search_by(|known| known.bytes().cmp(word.iter().map(u8::to_ascii_uppercase)));
+    at.ok().map(|at| KNOWN[at])
+}
+
+/// Whether a line begins with a command, after a tag or without.
+pub(super) fn begins_with_command(line: &[u8]) -> bool {
+    line.split(|&c| c == b' ').take(2).any(|word| known(word).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_found_in_any_case() {
+        assert!(KNOWN.is_sorted());
+        for verb in KNOWN {
+            assert_eq!(known(verb.to_ascii_lowercase().as_bytes()), Some(verb));
+        }
+        assert_eq!(known(b"hunter2"), None);
+        assert!(begins_with_command(b"a1 LOGIN x y") && begins_with_command(b"mail FROM:<a@b>"));
+        assert!(!begins_with_command(b"hello there NOOP"));
+    }
+}

@@ -1,0 +1,102 @@
+//! Records of a live capture: each new one is written at once, repeated findings again when counted up.
+
+use super::book::Tally;
+use super::sink::Sink;
+use super::{Failure, Kinds};
+use crate::engine::Settings;
+use crate::finding::{Collector, Correlator, Finding, Policy, Record};
+use crate::output::Event;
+use crate::wire::Timestamp;
+use std::sync::Arc;
+
+/// Records of a live capture: each new one is written at once, repeated findings again when counted up.
+pub(super) struct LiveBook {
+    kinds: Kinds,
+    policy: Arc<Policy>,
+    collector: Collector,
+    correlator: Correlator,
+    /// Time of the packet up to which connections were judged against each other.
+    correlated: Timestamp,
+    pub(super) tally: Tally,
+}
+
+/// Connections are judged against each other so often, in nanoseconds of packet time.
+const CORRELATE_EVERY_NS: u64 = 10 * 1_000_000_000;
+
+impl LiveBook {
+    pub(super) fn new(kinds: Kinds, settings: &Settings, inputs: Vec<String>) -> Self {
+        Self {
+            kinds,
+            policy: Arc::clone(&settings.policy),
+            collector: Collector::new(settings.limits.findings, inputs),
+            correlator: Correlator::default(),
+            correlated: Timestamp(0),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes records and writes what is new.
+    pub(super) fn add(&mut self, records: Vec<Record>, sink: &mut Sink) -> Result<(), Failure> {
+        let mut latest = self.correlated;
+        for record in records {
+            latest = latest.max(record.at().time);
+            match record {
+                Record::Finding(finding) => self.add_finding(*finding, sink)?,
+                Record::Login(login) => {
+                    self.tally.login(&login);
+                    self.correlator.login(&login);
+                    if self.kinds.logins {
+                        sink.write(&Event::Login(&login))?;
+                    }
+                }
+                Record::Session(session) => {
+                    self.tally.session(&session);
+                    self.correlator.session(&session);
+                    if self.kinds.sessions {
+                        sink.write(&Event::Session(&session))?;
+                    }
+                }
+            }
+        }
+        if latest.since(self.correlated) >= CORRELATE_EVERY_NS || self.correlator.is_full() {
+            self.correlated = latest;
+            self.correlate(sink)?;
+        }
+        sink.flush()
+    }
+
+    fn add_finding(&mut self, finding: Finding, sink: &mut Sink) -> Result<(), Failure> {
+        if self.collector.is_full() {
+            self.write_counts(sink)?;
+        }
+        match self.collector.add(finding).filter(|_| self.kinds.findings) {
+            Some(new) => sink.write(&Event::Finding(new)),
+            None => Ok(()),
+        }
+    }
+
+    fn correlate(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        for finding in self.correlator.conclude(&self.policy) {
+            self.add_finding(finding, sink)?;
+        }
+        self.tally.uncompared = self.correlator.uncompared();
+        Ok(())
+    }
+
+    /// The capture is over: judges what is left and writes the counts.
+    pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        self.correlate(sink)?;
+        self.write_counts(sink)
+    }
+
+    /// Writes every finding that occurred more than once with its count; the identity is the same as before.
+    fn write_counts(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        for collected in self.collector.drain() {
+            self.tally.finding(&collected);
+            if self.kinds.findings && collected.count > 1 {
+                sink.write(&Event::Finding(&collected))?;
+            }
+        }
+        sink.flush()
+    }
+}
