@@ -4,7 +4,7 @@ use super::book::Tally;
 use super::sink::Sink;
 use super::{Failure, Kinds};
 use crate::engine::Settings;
-use crate::finding::{Collector, Correlator, Finding, Policy, Record};
+use crate::finding::{Collector, Correlator, Finding, FindingId, Policy, Record};
 use crate::output::Event;
 use crate::wire::Timestamp;
 use std::sync::Arc;
@@ -69,7 +69,8 @@ impl LiveBook {
         if self.collector.is_full() {
             self.write_counts(sink)?;
         }
-        match self.collector.add(finding).filter(|_| self.kinds.findings) {
+        let waits = waits_for_the_end(&finding);
+        match self.collector.add(finding).filter(|_| self.kinds.findings && !waits) {
             Some(new) => sink.write(&Event::Finding(new)),
             None => Ok(()),
         }
@@ -93,10 +94,16 @@ impl LiveBook {
     fn write_counts(&mut self, sink: &mut Sink) -> Result<(), Failure> {
         for collected in self.collector.drain() {
             self.tally.finding(&collected);
-            if self.kinds.findings && collected.count > 1 {
+            if self.kinds.findings && (collected.count > 1 || waits_for_the_end(&collected.finding)) {
                 sink.write(&Event::Finding(&collected))?;
             }
         }
         sink.flush()
     }
+}
+
+/// What a server merely advertises is nothing to add once it has accepted a login, and that may come at any time: it is
+/// told with the counts, when it still stands alone.
+fn waits_for_the_end(finding: &Finding) -> bool {
+    finding.id == FindingId::PlaintextAuthAdvertised
 }
