@@ -1,20 +1,31 @@
 #!/usr/bin/env bash
-# Sourced by remedies.sh inside the clients' root: how each client is pointed at a server without TLS.
+# Sourced by remedies.sh inside the clients' root: how each client is set up and started.
 #
-# try_client clear: as people set it up who think of nothing; its password must be seen by the server.
-# try_client set: with the remedy's lines, as they are printed; it must not be.
+# try_client clear: as people set it up who think of nothing, at a server without TLS; that must see its password.
+# try_client set: with the remedy's lines, as they are printed, at the same; that must not see it.
+# try_client works: the same lines at a server with TLS, which must see it inside, and not outside.
+# shellcheck disable=SC2154
 set -euo pipefail
 
-# The server writes down every line it is sent.
+# The servers write down every line they are sent.
 victim() {
-  : >/tmp/victim.log
-  python3 /lab/probe.py victim /tmp/victim.log &
+  : >/tmp/seen
+  : >/tmp/seen.clear
+  if [ "$how" = works ]; then
+    cp /etc/ssl/ca.pem /etc/ssl/certs/lab.pem
+    cat /etc/ssl/ca.pem >>/etc/ssl/certs/ca-certificates.crt
+    openssl rehash /etc/ssl/certs 2>/dev/null || true
+    python3 /lab/probe.py safe /tmp/seen "$CERTIFICATE" "$KEY" &
+    listening 465
+  else
+    python3 /lab/probe.py victim /tmp/seen &
+  fi
   listening 587
 }
 
 # The password in the forms it travels in: as it is, after PLAIN's two zeros, after LOGIN's prompt.
-was_disclosed() {
-  grep -qe Made-Up-7 -e AGNhcm9sAE1hZGUtVXAtNw== -e Y2Fyb2wAY2Fyb2wATWFkZS1VcC03 -e TWFkZS1VcC03 /tmp/victim.log
+discloses() {
+  grep -qe Made-Up-7 -e AGNhcm9sAE1hZGUtVXAtNw== -e Y2Fyb2wAY2Fyb2wATWFkZS1VcC03 -e TWFkZS1VcC03 "$1"
 }
 
 as_client() {
@@ -30,13 +41,17 @@ try_client() {
   run_"$(printf '%s' "$SOFTWARE" | tr '[:upper:]' '[:lower:]')"
   sleep 1
   case $how in
-    clear) was_disclosed || fail "the server saw no password: $(cat /tmp/client.log /tmp/victim.log)" ;;
-    set) ! was_disclosed || fail "the server saw the password: $(cat /tmp/victim.log)" ;;
+    clear) discloses /tmp/seen || fail "the server saw no password: $(cat /tmp/client.log /tmp/seen)" ;;
+    set) ! discloses /tmp/seen || fail "the server saw the password: $(cat /tmp/seen)" ;;
+    works)
+      discloses /tmp/seen || fail "no login under TLS: $(cat /tmp/client.log /tmp/seen.clear)"
+      ! discloses /tmp/seen.clear || fail "the password was sent before TLS: $(cat /tmp/seen.clear)"
+      ;;
   esac
 }
 
 is_set() {
-  [ "$how" = set ]
+  [ "$how" != clear ]
 }
 
 run_fetchmail() {
@@ -84,12 +99,13 @@ run_python() {
   # A sentence, not lines to be copied; what it says is what is typed here.
   if is_set; then
     cat >mail.py <<'PYTHON'
-import imaplib, poplib, smtplib
+import imaplib, poplib, smtplib, ssl
+context = ssl.create_default_context()
 for login in (
-    lambda: imaplib.IMAP4_SSL("mail.example.org", timeout=5).login("carol", "Made-Up-7"),
-    lambda: (m := imaplib.IMAP4("mail.example.org"), m.starttls(), m.login("carol", "Made-Up-7")),
-    lambda: (m := poplib.POP3("mail.example.org"), m.stls(), m.user("carol"), m.pass_("Made-Up-7")),
-    lambda: (m := smtplib.SMTP("mail.example.org", 587), m.starttls(), m.login("carol", "Made-Up-7")),
+    lambda: imaplib.IMAP4_SSL("mail.example.org", ssl_context=context, timeout=5).login("carol", "Made-Up-7"),
+    lambda: (m := imaplib.IMAP4("mail.example.org"), m.starttls(context), m.login("carol", "Made-Up-7")),
+    lambda: (m := poplib.POP3("mail.example.org"), m.stls(context), m.user("carol"), m.pass_("Made-Up-7")),
+    lambda: (m := smtplib.SMTP("mail.example.org", 587), m.starttls(context=context), m.login("carol", "Made-Up-7")),
 ):
     try:
         login()
@@ -99,12 +115,13 @@ PYTHON
   else
     echo 'import imaplib; imaplib.IMAP4("mail.example.org").login("carol", "Made-Up-7")' >mail.py
   fi
-  as_client python3 mail.py
+  as_client /usr/bin/python3 mail.py
 }
 
 run_mutt() {
   {
     printf 'set folder=. spoolfile=imap://carol@%s/ imap_pass=Made-Up-7 ssl_starttls=no ssl_force_tls=no\n' "$HOST"
+    printf 'set ssl_ca_certificates_file=/etc/ssl/certs/ca-certificates.crt\n'
     printf 'push q\n'
     if is_set; then setting require-tls '^in muttrc'; fi
   } >rc
@@ -130,15 +147,16 @@ run_mpop() {
 
 run_swaks() {
   # shellcheck disable=SC2046
-  as_client $(if is_set; then setting require-tls ''; else echo swaks; fi) --server "$HOST:587" --from carol@example.org \
-    --to dave@example.org -au carol -ap Made-Up-7
+  as_client $(if is_set; then setting require-tls ''; else echo swaks; fi) --server "$HOST:587" \
+    --from carol@example.org --to dave@example.org -au carol -ap Made-Up-7
 }
 
 run_mbsync() {
   {
     printf 'IMAPAccount a\nHost %s\nUser carol\nPass Made-Up-7\nAuthMechs LOGIN\n' "$HOST"
     if is_set; then setting require-tls '^1.4'; else echo 'SSLType None'; fi
-    printf '\nIMAPStore far\nAccount a\n\nMaildirStore near\nPath ./m/\nInbox ./m/INBOX\n\nChannel c\nFar :far:\nNear :near:\n'
+    printf '\nIMAPStore far\nAccount a\n\nMaildirStore near\nPath ./m/\nInbox ./m/INBOX\n'
+    printf '\nChannel c\nFar :far:\nNear :near:\n'
   } >rc
   mkdir m
   as_client mbsync -c rc -a
@@ -146,9 +164,9 @@ run_mbsync() {
 
 run_offlineimap() {
   {
-    printf '[general]\naccounts = a\n[Account a]\nlocalrepository = l\nremoterepository = r\n[Repository l]\ntype = Maildir\n'
-    printf 'localfolders = %s/m\n[Repository r]\ntype = IMAP\nremotehost = %s\nremoteuser = carol\n' "$PWD" "$HOST"
-    printf 'remotepass = Made-Up-7\n'
+    printf '[general]\naccounts = a\n[Account a]\nlocalrepository = l\nremoterepository = r\n'
+    printf '[Repository l]\ntype = Maildir\nlocalfolders = %s/m\n' "$PWD"
+    printf '[Repository r]\ntype = IMAP\nremotehost = %s\nremoteuser = carol\nremotepass = Made-Up-7\n' "$HOST"
     if is_set; then setting require-tls '^in .offlineimaprc'; else printf 'ssl = no\nstarttls = no\n'; fi
   } >rc
   as_client offlineimap -c rc -o -u quiet

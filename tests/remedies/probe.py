@@ -7,6 +7,8 @@
     probe.py backend                       be a POP3, IMAP and SMTP server without TLS on 127.0.0.1, ports 10110,
                                            10143 and 10025, for proxies to have something behind them
     probe.py victim LOG                    be the same on every address and the usual ports, and log what is typed
+    probe.py safe LOG CERTIFICATE KEY      be the same with STARTTLS and the ports for TLS; what is typed inside TLS
+                                           is logged in LOG, what is typed outside in LOG.clear
 
 PROTOCOL is pop3, imap or smtp. User and password are made up and the same everywhere.
 """
@@ -85,50 +87,64 @@ def question(what, protocol, host, port):
 
 
 class Server(threading.Thread):
-    """A mail server without TLS that takes every login and holds no mail."""
+    """A mail server that takes every login and holds no mail; without a context, one without TLS."""
 
-    def __init__(self, address, port, protocol, log=None):
+    def __init__(self, address, port, protocol, log=None, context=None):
         super().__init__(daemon=True)
-        self.protocol, self.log = protocol, log
+        self.protocol, self.log, self.context = protocol, log, context
+        self.is_implicit = context and port in (993, 995, 465)
         self.socket = socket.create_server((address, port))
 
     def run(self):
         while True:
             connection, _ = self.socket.accept()
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=Session(self, connection).serve, daemon=True).start()
 
-    def serve(self, connection):
+
+class Session:
+    """One connection to it."""
+
+    def __init__(self, server, connection):
+        self.server, self.connection, self.is_tls = server, connection, False
+
+    def serve(self):
+        greeting = {"imap": b"* OK ready\r\n", "pop3": b"+OK ready\r\n", "smtp": b"220 mail ESMTP\r\n"}
         try:
-            with connection, connection.makefile("rwb", 0) as file:
-                file.write({"imap": b"* OK ready\r\n", "pop3": b"+OK ready\r\n", "smtp": b"220 mail ESMTP\r\n"}[self.protocol])
-                while line := self.command(file):
-                    if not getattr(self, self.protocol)(file, line):
-                        return
+            if self.server.is_implicit:
+                self.wrap()
+            file = self.connection.makefile("rwb", 0)
+            file.write(greeting[self.server.protocol])
+            while line := self.read(file):
+                more = getattr(self, self.server.protocol)(file, line)
+                if more == "wrap":
+                    self.wrap()
+                    file = self.connection.makefile("rwb", 0)
+                elif not more:
+                    break
         except OSError:
             pass
+        self.connection.close()
+
+    def wrap(self):
+        self.connection = self.server.context.wrap_socket(self.connection, server_side=True)
+        self.is_tls = True
+
+    def can_wrap(self):
+        return self.server.context and not self.is_tls
 
     def read(self, file):
         line = file.readline()
-        if self.log:
-            with open(self.log, "ab") as log:
+        if self.server.log:
+            is_outside = self.server.context and not self.is_tls
+            with open(self.server.log + (".clear" if is_outside else ""), "ab") as log:
                 log.write(line)
         return line.decode("latin-1").rstrip("\r\n")
-
-    def command(self, file):
-        """A line, and in IMAP what it announces at its end with its length, between quotes instead."""
-        line = self.read(file)
-        while self.protocol == "imap" and (literal := re.search(r"\{\d+\}$", line)):
-            file.write(b"+ OK go on\r\n")
-            length = int(literal[0][1:-1])
-            rest = self.read(file)
-            line = f'{line[:literal.start()]}"{rest[:length]}"{rest[length:]}'
-        return line
 
     def imap(self, file, line):
         tag, verb, rest = (line.split(" ", 2) + ["", ""])[:3]
         verb = verb.upper()
         untagged = {
-            "CAPABILITY": "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n",
+            "CAPABILITY": f"* CAPABILITY IMAP4rev1 {'STARTTLS' if self.can_wrap() else 'AUTH=PLAIN'}\r\n",
             "SELECT": "* 0 EXISTS\r\n* 0 RECENT\r\n* FLAGS ()\r\n* OK [UIDVALIDITY 1]\r\n* OK [UIDNEXT 1]\r\n",
             "EXAMINE": "* 0 EXISTS\r\n* 0 RECENT\r\n* FLAGS ()\r\n* OK [UIDVALIDITY 1]\r\n* OK [UIDNEXT 1]\r\n",
             "LIST": '* LIST () "/" INBOX\r\n',
@@ -138,19 +154,40 @@ class Server(threading.Thread):
         if verb == "AUTHENTICATE" and " " not in rest:
             file.write(b"+ \r\n")
             self.read(file)
+        # Proxies pass user and password on as literals.
+        while literal := re.search(r"\{(\d+)(\+?)\}$", rest):
+            if not literal[2]:
+                file.write(b"+ go on\r\n")
+            file.read(int(literal[1]))
+            rest = self.read(file)
+        if verb == "STARTTLS" and self.can_wrap():
+            file.write(f"{tag} OK begin\r\n".encode())
+            return "wrap"
         known = verb not in ("STARTTLS", "ID")
         file.write((untagged.get(verb, "") + f"{tag} {'OK' if known else 'BAD'} {verb}\r\n").encode())
         return verb != "LOGOUT"
 
     def pop3(self, file, line):
         verb = line.split(" ")[0].upper()
-        answers = {"CAPA": "+OK\r\nUSER\r\nUIDL\r\n.\r\n", "STAT": "+OK 0 0\r\n", "LIST": "+OK\r\n.\r\n", "UIDL": "+OK\r\n.\r\n"}
+        if verb == "STLS" and self.can_wrap():
+            file.write(b"+OK begin\r\n")
+            return "wrap"
+        list_ = "STLS" if self.can_wrap() else "USER"
+        answers = {
+            "CAPA": f"+OK\r\n{list_}\r\nUIDL\r\n.\r\n",
+            "STAT": "+OK 0 0\r\n",
+            "LIST": "+OK\r\n.\r\n",
+            "UIDL": "+OK\r\n.\r\n",
+        }
         fallback = "-ERR no\r\n" if verb in ("STLS", "AUTH", "APOP") else "+OK\r\n"
         file.write(answers.get(verb, fallback).encode())
         return verb != "QUIT"
 
     def smtp(self, file, line):
         verb = line.split(" ")[0].upper()
+        if verb == "STARTTLS" and self.can_wrap():
+            file.write(b"220 begin\r\n")
+            return "wrap"
         if verb == "AUTH" and re.fullmatch(r"AUTH PLAIN", line, re.IGNORECASE):
             file.write(b"334 \r\n")
             self.read(file)
@@ -163,7 +200,8 @@ class Server(threading.Thread):
             while self.read(file) not in (".", ""):
                 pass
         answers = {
-            "EHLO": "250-mail\r\n250-XCLIENT NAME ADDR LOGIN\r\n250 AUTH PLAIN LOGIN\r\n",
+            "EHLO": "250-mail\r\n250-XCLIENT NAME ADDR LOGIN\r\n"
+            f"250 {'STARTTLS' if self.can_wrap() else 'AUTH PLAIN LOGIN'}\r\n",
             "AUTH": "235 in\r\n",
             "XCLIENT": "220 mail ESMTP\r\n",
             "STARTTLS": "502 no\r\n",
@@ -173,9 +211,13 @@ class Server(threading.Thread):
         return verb != "QUIT"
 
 
-def serve(address, ports, log=None):
+PORTS = [("pop3", 110), ("imap", 143), ("smtp", 25), ("smtp", 587)]
+TLS_PORTS = [("pop3", 995), ("imap", 993), ("smtp", 465)]
+
+
+def serve(address, ports, log=None, context=None):
     for protocol, port in ports:
-        Server(address, port, protocol, log).start()
+        Server(address, port, protocol, log, context).start()
     threading.Event().wait()
 
 
@@ -184,7 +226,11 @@ def main():
     if what == "backend":
         serve("127.0.0.1", [("pop3", 10110), ("imap", 10143), ("smtp", 10025)])
     if what == "victim":
-        serve("0.0.0.0", [("pop3", 110), ("imap", 143), ("smtp", 25), ("smtp", 587)], rest[0])
+        serve("0.0.0.0", PORTS, rest[0])
+    if what == "safe":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(rest[1], rest[2])
+        serve("0.0.0.0", PORTS + TLS_PORTS, rest[0], context)
     try:
         taken, reply = question(what, *rest)
     except (OSError, ssl.SSLError) as error:

@@ -4,7 +4,8 @@
 # A server is started with the settings of some topics, taken from the list of remedies as it is printed; what it needs
 # besides is here. start_NAME TOPIC... writes the configuration and starts the server; protocols_NAME says what to ask.
 # Everything here runs in namespaces of its own: the processes end with them.
-# What is read by a name made up at run time, and what remedies.sh sets:
+#
+# SOFTWARE, VERSION, topics and protocols are set by the script that sources this one.
 # shellcheck disable=SC2034,SC2154
 set -euo pipefail
 
@@ -52,8 +53,8 @@ world() {
   chmod 600 "$KEY" "$BOTH"
   cd /
   # Whatever the distribution forbids by itself is allowed, so that it is the setting that forbids it.
-  printf 'openssl_conf = c\n[c]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n' \
-    >/etc/ssl/weak.cnf
+  printf '%s\n' 'openssl_conf = c' '[c]' 'ssl_conf = s' '[s]' 'system_default = d' '[d]' 'MinProtocol = TLSv1' \
+    'CipherString = DEFAULT@SECLEVEL=0' >/etc/ssl/weak.cnf
   python3 /lab/syslog.py &
 }
 
@@ -75,7 +76,8 @@ put() {
     key=${line%%"$separator"*}
     if grep -q "^$key *$separator" "$file"; then
       awk -v key="$key" -v separator="$separator" -v line="$line" '
-        index($0, key) == 1 && substr($0, length(key) + 1) ~ "^ *" separator { print line; next } { print }' "$file" >/tmp/put
+        index($0, key) == 1 && substr($0, length(key) + 1) ~ "^ *" separator { print line; next }
+        { print }' "$file" >/tmp/put
       cat /tmp/put >"$file"
     else
       printf '%s\n' "$line" >>"$file"
@@ -83,9 +85,11 @@ put() {
   done
 }
 
-# last KEYS...: of several settings of one key, separated from its value by a space, the last.
+# last: of several settings of one key, separated from its value by a space, the last.
 last() {
-  awk '{ key = $1; if (!(key in line)) order[++count] = key; line[key] = $0 } END { for (i = 1; i <= count; i++) print line[order[i]] }'
+  awk '
+    { if (!($1 in line)) order[++count] = $1; line[$1] = $0 }
+    END { for (i = 1; i <= count; i++) print line[order[i]] }'
 }
 
 listening() {
@@ -215,7 +219,7 @@ start_mailutils() {
         # The block as it was printed, with the lines of other topics put in before it ends.
         setting "$topic" '^in the configuration of imap4d and pop3d' | grep -v '^}' | tee /tmp/block || true
         if [ -s /tmp/block ]; then
-          for inner in $topics; do setting "$inner" '^in the tls block'; done | last
+          for line in $topics; do setting "$line" '^in the tls block'; done | last
           printf '}\n'
         fi
       done
@@ -279,10 +283,9 @@ start_sendmail() {
     # shellcheck disable=SC2016
     printf '%s\n' 'include(`/usr/share/sendmail/cf/m4/cf.m4'"'"')dnl' 'OSTYPE(`debian'"'"')dnl' \
       'DOMAIN(`debian-mta'"'"')dnl' "define(\`confDOMAIN_NAME', \`$HOST')dnl" \
-      'DAEMON_OPTIONS(`Family=inet, Name=MTA, Port=25, Addr=0.0.0.0'"'"')dnl' \
+      'FEATURE(`no_default_msa'"'"')dnl' 'DAEMON_OPTIONS(`Family=inet, Name=MTA, Port=25, Addr=0.0.0.0'"'"')dnl' \
       'DAEMON_OPTIONS(`Family=inet, Name=MSA, Port=587, Addr=0.0.0.0'"'"')dnl' \
-      'TRUST_AUTH_MECH(`PLAIN LOGIN'"'"')dnl' 'define(`confAUTH_MECHANISMS'"'"', `PLAIN LOGIN'"'"')dnl' \
-      'FEATURE(`no_default_msa'"'"')dnl'
+      'TRUST_AUTH_MECH(`PLAIN LOGIN'"'"')dnl' 'define(`confAUTH_MECHANISMS'"'"', `PLAIN LOGIN'"'"')dnl'
     for topic in $topics; do setting "$topic" '^in sendmail.mc'; done
     # shellcheck disable=SC2016
     printf '%s\n' 'MAILER(`local'"'"')dnl' 'MAILER(`smtp'"'"')dnl'
@@ -298,10 +301,10 @@ start_opensmtpd() {
   {
     # Listeners name the certificate, which is another remedy.
     setting offer-starttls '^in smtpd.conf' | grep '^pki' || true
-    if [ -z "$topics" ]; then echo "listen on $HOST port 587"; fi
-    # Of several listeners on one port the last.
-    for topic in $topics; do setting "$topic" '^in smtpd.conf' | grep -v '^pki' || true; done |
-      tac | awk '!seen[$1, $3, $5]++' | tac
+    if [ "${topics:-certificate}" = certificate ]; then
+      echo "listen on $HOST port 587 $(if has certificate; then echo "tls pki $HOST auth-optional"; fi)"
+    fi
+    for topic in $topics; do setting "$topic" '^in smtpd.conf' | grep -v '^pki' || true; done
     printf 'action "local" mbox\nmatch from any for local action "local"\n'
   } >/etc/smtpd.lab
   OPENSSL_CONF=/etc/ssl/weak.cnf smtpd -f /etc/smtpd.lab
@@ -370,7 +373,14 @@ start_stunnel() {
 # --- questions -------------------------------------------------------------------------------------------------------
 
 port_of() {
-  case $1 in imap) echo 143 ;; pop3) echo 110 ;; smtp) echo 587 ;; imaps) echo 993 ;; pop3s) echo 995 ;; smtps) echo 465 ;; esac
+  case $1 in
+    imap) echo 143 ;;
+    pop3) echo 110 ;;
+    smtp) echo 587 ;;
+    imaps) echo 993 ;;
+    pop3s) echo 995 ;;
+    smtps) echo 465 ;;
+  esac
 }
 
 ask() {
@@ -450,14 +460,15 @@ after() {
   done
 }
 
-# Which topics a remedy stands on.
+# Which topics a remedy stands on: most need TLS to be there.
 ground() {
   case "$SOFTWARE $1" in
-    # With STARTTLS in front of them, logins without it are refused already.
-    stunnel\ refuse-clear | popa3d\ refuse-clear) return ;;
-  esac
-  case $1 in
-    refuse-clear | tls-versions | certificate) echo offer-starttls ;;
-    implicit-tls) case $SOFTWARE in Dovecot | Exim | Sendmail | Cyrus | 'GNU Mailutils' | Postfix | nginx) echo offer-starttls ;; esac ;;
+    # Its listeners are one line each, with all that there is to say about one.
+    'OpenSMTPD '*) ;;
+    # What is in front refuses and offers in one.
+    'stunnel refuse-clear' | 'popa3d refuse-clear') ;;
+    'Courier implicit-tls' | 'stunnel implicit-tls' | 'popa3d implicit-tls') ;;
+    *' offer-starttls') ;;
+    *) echo offer-starttls ;;
   esac
 }

@@ -2,7 +2,7 @@
 
 use super::setting::{Line, Shared, lines, shared};
 use super::text::{heading, severity, techniques};
-use crate::finding::remedies::{Remedy, Topic, all_remedies, client_topic, server_topic};
+use crate::finding::remedies::{Topic, all_remedies, client_topic, server_topic};
 use crate::finding::{ATTACK_VERSION, CATALOGUE, Category, Entry, severity_name};
 use std::fmt::Write as _;
 
@@ -19,6 +19,17 @@ known, with its reason.
 Severities are info, low, medium, high and critical. Each finding has one of its own, and what was seen around it makes
 it graver or milder. Critical is never a finding's own: it needs proof that a secret works, and a public path, a
 privileged account or an interference with TLS.
+";
+
+const SETTINGS: &str = "
+## Settings
+
+In settings and tests, `HOST` is the server's name. A test is a command, and below it what its output must, or must
+not, show; several settings are tested in one way. Ask from another machine than the server: several servers take their
+own addresses for safe.
+
+Where versions are named, the setting was tried with them as they ran; the others are told after their makers'
+documentation.
 ";
 
 /// The topics in the order of the page.
@@ -39,15 +50,11 @@ pub(super) fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for category in [Category::Exposure, Category::Transport, Category::Quality] {
         overview(&mut page, category);
+        for entry in CATALOGUE.iter().filter(|entry| entry.category == category) {
+            finding(&mut page, entry);
+        }
     }
-    for entry in &CATALOGUE {
-        finding(&mut page, entry);
-    }
-    page.push_str(
-        "\n## Settings\n\nIn settings and tests, `HOST` is the server's name. A test is a command, and below it what \
-         its output must, or must\nnot, show. Ask from another machine than the server: several servers take their own \
-         addresses for safe.\n",
-    );
+    page.push_str(SETTINGS);
     for topic in TOPICS {
         settings(&mut page, topic);
     }
@@ -102,23 +109,24 @@ fn address(rfc: &str) -> String {
 
 fn settings(page: &mut String, topic: Topic) {
     let _ = write!(page, "\n### {}\n", title(topic));
-    let rows = all_remedies().filter(|(of, _)| *of == topic).map(|(_, remedy)| remedy);
-    for Shared { names, remedy } in shared(rows) {
+    let all = shared(topic, all_remedies().filter(|(of, _)| *of == topic).map(|(_, remedy)| remedy));
+    for (at, Shared { names, remedy }) in all.iter().enumerate() {
         let _ = write!(page, "\n**{names}**\n");
-        setting(page, remedy);
+        setting(page, remedy.setting);
+        // One test for all above it that are tested in the same way.
+        if all.get(at + 1).is_none_or(|next| next.remedy.test != remedy.test) {
+            page.push_str("\nTest:\n");
+            close(page, &mut format!("{}\n", remedy.test));
+        }
     }
 }
 
-/// Sentences as text, what is to be typed in one block, the test in another.
-fn setting(page: &mut String, remedy: &Remedy) {
+/// Sentences as text, what is to be typed in blocks.
+fn setting(page: &mut String, setting: &str) {
     let mut block = String::new();
-    for line in lines(remedy.setting) {
+    for line in lines(setting) {
         match line {
-            Line::Place(line) => {
-                close(page, &mut block);
-                let _ = write!(page, "\n{line}\n");
-            }
-            Line::Prose(line) => {
+            Line::Place(line) | Line::Prose(line) => {
                 close(page, &mut block);
                 let _ = write!(page, "\n{line}\n");
             }
@@ -128,8 +136,6 @@ fn setting(page: &mut String, remedy: &Remedy) {
         }
     }
     close(page, &mut block);
-    let _ = write!(page, "\nTest:\n");
-    close(page, &mut format!("{}\n", remedy.test));
 }
 
 fn close(page: &mut String, block: &mut String) {

@@ -1,6 +1,6 @@
 //! A remedy's setting by the kinds of its lines, and software with the same remedy put together.
 
-use crate::finding::remedies::Remedy;
+use crate::finding::remedies::{Remedy, Topic, checked_with};
 
 /// A line of a setting.
 pub(super) enum Line<'a> {
@@ -30,15 +30,19 @@ pub(super) struct Shared {
 }
 
 /// Puts equal remedies together, in the order of the first.
-pub(super) fn shared(remedies: impl Iterator<Item = &'static Remedy>) -> Vec<Shared> {
+pub(super) fn shared(topic: Topic, remedies: impl Iterator<Item = &'static Remedy>) -> Vec<Shared> {
     let mut all: Vec<Shared> = Vec::new();
     for remedy in remedies {
+        let name = match checked_with(topic, remedy.software) {
+            Some(versions) => format!("{} (checked with {versions})", remedy.software),
+            None => remedy.software.to_owned(),
+        };
         match all.iter_mut().find(|known| known.remedy.setting == remedy.setting) {
             Some(known) => {
                 known.names.push_str(", ");
-                known.names.push_str(remedy.software);
+                known.names.push_str(&name);
             }
-            None => all.push(Shared { names: remedy.software.to_owned(), remedy }),
+            None => all.push(Shared { names: name, remedy }),
         }
     }
     all

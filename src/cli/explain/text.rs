@@ -1,7 +1,7 @@
 //! The catalogue as text for a terminal.
 
 use super::setting::{Line, Shared, lines, shared};
-use crate::finding::remedies::{client_remedies, server_remedies};
+use crate::finding::remedies::{client_remedies, client_topic, server_remedies, server_topic};
 use crate::finding::{ATTACK_VERSION, CATALOGUE, Category, Entry, Technique, severity_name};
 use std::fmt::Write as _;
 
@@ -40,8 +40,12 @@ pub(super) fn one(entry: &Entry) -> String {
         section(&mut text, heading, body);
     }
     section(&mut text, "Severity", &severity(entry));
-    settings(&mut text, "In the server or before it, by software", &shared(server_remedies(entry.id)));
-    settings(&mut text, "In the client, by software", &shared(client_remedies(entry.id)));
+    if let Some(topic) = server_topic(entry.id) {
+        settings(&mut text, "In the server or before it, by software", &shared(topic, server_remedies(entry.id)));
+    }
+    if let Some(topic) = client_topic(entry.id) {
+        settings(&mut text, "In the client, by software", &shared(topic, client_remedies(entry.id)));
+    }
     references(&mut text, entry);
     text
 }
@@ -77,9 +81,6 @@ fn section(text: &mut String, heading: &str, body: &str) {
 }
 
 fn settings(text: &mut String, heading: &str, all: &[Shared]) {
-    if all.is_empty() {
-        return;
-    }
     let _ = writeln!(text, "\n{heading}");
     for (at, Shared { names, remedy }) in all.iter().enumerate() {
         text.push_str(&wrapped(names, 2));

@@ -271,5 +271,5 @@ pub(super) const WEAK_SECRET: Entry = Entry {
     cwes: &["CWE-521"],
     cves: &[],
     papers: &[],
-    techniques: &[BRUTE_FORCE],
+    techniques: &[],
 };

@@ -246,9 +246,9 @@ const EXPOSED: &str = "One step graver when the secret works and the path crosse
                        an interference with TLS. One step milder when both ends are private and the segment is marked \
                        as trusted; info on one host.";
 /// What makes a state of the connection graver or milder.
-const STATE: &str = "One step graver when the same connection shows an interference with TLS; one step milder when both \
-                     ends are private and the segment is marked as trusted; info on one host. Never above low while \
-                     only possible.";
+const STATE: &str = "One step graver when the same connection shows an interference with TLS; one step milder when \
+                     both ends are private and the segment is marked as trusted; info on one host. Never above low \
+                     while only possible.";
 
 /// The one list, in the order of [`FindingId`].
 pub static CATALOGUE: [Entry; 36] = [
@@ -328,7 +328,49 @@ mod tests {
         for (at, entry) in CATALOGUE.iter().enumerate() {
             assert_eq!(entry.id as usize, at, "{}", entry.name);
             assert_eq!(FindingId::parse(entry.name), Some(entry.id));
-            assert!((1..=5).contains(&entry.severity));
         }
+    }
+
+    #[test]
+    fn a_name_is_its_variant_in_kebab_case() {
+        for entry in &CATALOGUE {
+            let mut name = String::new();
+            for c in format!("{:?}", entry.id).chars() {
+                if c.is_ascii_uppercase() && !name.is_empty() {
+                    name.push('-');
+                }
+                name.push(c.to_ascii_lowercase());
+            }
+            assert_eq!(entry.name, name);
+        }
+    }
+
+    #[test]
+    fn every_entry_says_enough_and_not_too_much() {
+        for entry in &CATALOGUE {
+            assert!((8..=70).contains(&entry.title.len()) && !entry.title.ends_with('.'), "{}", entry.name);
+            for text in [entry.description, entry.proof, entry.remediation] {
+                assert!((40..=480).contains(&text.len()) && text.ends_with('.'), "{}: {text}", entry.name);
+            }
+            assert!(entry.modifiers.iter().all(|text| text.ends_with('.')), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn every_entry_has_its_references() {
+        for entry in &CATALOGUE {
+            assert_eq!(entry.rfcs.is_empty(), entry.category == Category::Quality, "{}", entry.name);
+            assert!(entry.rfcs.iter().all(|rfc| rfc.starts_with("RFC ")), "{}", entry.name);
+            assert!(entry.cwes.iter().all(|cwe| cwe.starts_with("CWE-")), "{}", entry.name);
+            assert!(entry.cves.iter().all(|cve| cve.starts_with("CVE-")), "{}", entry.name);
+            for technique in entry.techniques {
+                assert!(technique.id.starts_with('T') && technique.tactic_id.starts_with("TA"), "{}", entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn critical_is_never_a_finding_s_own() {
+        assert!(CATALOGUE.iter().all(|entry| (1..=4).contains(&entry.severity)));
     }
 }

@@ -101,11 +101,11 @@ pub(super) const STARTTLS_ACCEPTED_NO_TLS: Entry = Entry {
     severity: 4,
     category: Category::Transport,
     key: Key::ServerClient,
-    rfcs: &["RFC 3207 section 4.1", "RFC 2595"],
+    rfcs: &["RFC 3207 section 4.2", "RFC 2595"],
     cwes: &["CWE-757"],
     cves: &[],
     papers: &[],
-    techniques: &[IN_THE_MIDDLE, IN_THE_MIDDLE_COLLECTION, DOWNGRADE],
+    techniques: &[],
 };
 
 pub(super) const STARTTLS_STRIPPED: Entry = Entry {
@@ -400,7 +400,7 @@ pub(super) const TLS_WEAK_CIPHER: Entry = Entry {
     name: "tls-weak-cipher",
     title: "Weak cipher suite",
     description: "Client and server agreed on a suite that protects badly, or not at all.",
-    proof: "The suite that the ServerHello chose.",
+    proof: "The suite that the ServerHello chose. What the client offers proves nothing.",
     remediation: "Allow only suites with forward secrecy and authenticated encryption.",
     modifiers: &["High for suites without encryption or authentication and for export suites; low for static RSA."],
     severity: 3,

@@ -1,9 +1,13 @@
 //! stunnel, servers that need it or are set in a console, and devices that meddle with mail on its way.
 
 use super::Topic::{Certificate, ImplicitTls, Inspection, OfferStarttls, RefuseClear, TlsVersions};
+use super::commands::{
+    IMAP_OFFERS, IMAP_REFUSES, NNTP_OFFERS, NNTP_REFUSES, NNTPS_TLS, POP3_NEW, POP3_OFFERS, POP3_REFUSES, POP3_TRUE,
+    POP3S_TLS, SMTP_OFFERS, SMTP_REFUSES,
+};
 use super::{ANY_SERVER, Row, row};
 
-// stunnel in front: checked with 5.68 before popa3d 1.0.3. With `protocol` it offers STARTTLS itself and cuts off
+// With `protocol` stunnel offers STARTTLS itself and cuts off
 // whoever goes on without.
 const STARTTLS_IN_FRONT: &str = "Let the server listen on 127.0.0.1 alone, and stunnel in front of it.\n\
      in stunnel.conf:\ncert = /etc/ssl/certs/HOST.pem\nkey = /etc/ssl/private/HOST.key\n\
@@ -26,35 +30,11 @@ const NEWS_IN_FRONT: &str = "It has no TLS: let it listen on 127.0.0.1 alone, an
      in stunnel.conf:\ncert = /etc/ssl/certs/HOST.pem\nkey = /etc/ssl/private/HOST.key\n\
      [nntps]\naccept = 563\nconnect = 127.0.0.1:119";
 
-const POP3_OFFERS: &str = "openssl s_client -starttls pop3 -connect HOST:110 -brief </dev/null\n\
-     must show \"CONNECTION ESTABLISHED\"";
-const POP3_REFUSES: &str = "(sleep 1; printf 'USER nobody\\r\\n'; sleep 1; printf 'PASS x\\r\\n'; sleep 1) | nc HOST 110\n\
-     must not show \"+OK User\"";
-const POP3_TLS: &str = "openssl s_client -connect HOST:995 -brief </dev/null\nmust show \"CONNECTION ESTABLISHED\"";
-const POP3_NEW: &str = "openssl s_client -starttls pop3 -connect HOST:110 -tls1_1 -cipher DEFAULT@SECLEVEL=0 -brief \
-     </dev/null\nmust not show \"CONNECTION ESTABLISHED\"";
-const POP3_TRUE: &str = "openssl s_client -starttls pop3 -connect HOST:110 -verify_hostname HOST -brief </dev/null\n\
-     must show \"Verification: OK\"";
-const IMAP_REFUSES: &str = "(sleep 1; printf 'a CAPABILITY\\r\\nb LOGOUT\\r\\n'; sleep 2) | nc HOST 143\n\
-     must show \"LOGINDISABLED\"";
-const IMAP_OFFERS: &str = "openssl s_client -starttls imap -connect HOST:143 -brief </dev/null\n\
-     must show \"CONNECTION ESTABLISHED\"";
-const SMTP_REFUSES: &str = "(sleep 1; printf 'EHLO test\\r\\n'; sleep 1; printf 'QUIT\\r\\n'; sleep 1) | nc HOST 587\n\
-     must not show \"PLAIN\"";
-const SMTP_OFFERS: &str = "openssl s_client -starttls smtp -connect HOST:587 -brief </dev/null\n\
-     must show \"CONNECTION ESTABLISHED\"";
-const NNTP_REFUSES: &str = "(sleep 1; printf 'CAPABILITIES\\r\\nQUIT\\r\\n'; sleep 1) | nc HOST 119\n\
-     must not show \"AUTHINFO USER\"";
-const NNTP_OFFERS: &str = "openssl s_client -starttls nntp -connect HOST:119 -brief </dev/null\n\
-     must show \"CONNECTION ESTABLISHED\"";
-
-const NNTPS_TLS: &str = "openssl s_client -connect HOST:563 -brief </dev/null\nmust show \"CONNECTION ESTABLISHED\"";
-
-/// stunnel and what stands behind it, and what is set by hand in a console. Only stunnel is checked.
+/// stunnel and what stands behind it, and what is set by hand in a console.
 pub(super) static FRONTED: [Row; 64] = [
     row(RefuseClear, "stunnel", STARTTLS_IN_FRONT, POP3_REFUSES),
     row(OfferStarttls, "stunnel", STARTTLS_IN_FRONT, POP3_OFFERS),
-    row(ImplicitTls, "stunnel", TLS_IN_FRONT, POP3_TLS),
+    row(ImplicitTls, "stunnel", TLS_IN_FRONT, POP3S_TLS),
     row(
         TlsVersions,
         "stunnel",
@@ -69,7 +49,7 @@ pub(super) static FRONTED: [Row; 64] = [
     ),
     row(RefuseClear, "popa3d", NO_TLS, POP3_REFUSES),
     row(OfferStarttls, "popa3d", NO_TLS, POP3_OFFERS),
-    row(ImplicitTls, "popa3d", TLS_IN_FRONT, POP3_TLS),
+    row(ImplicitTls, "popa3d", TLS_IN_FRONT, POP3S_TLS),
     row(
         RefuseClear,
         "GNU pop3d",

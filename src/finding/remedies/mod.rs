@@ -3,11 +3,12 @@
 //! In settings and tests, `HOST` is the server's name. Lines that end in a colon say where the lines below them
 //! belong. A test is a command, and below it what its output must, or must not, show.
 //!
-//! Rows marked "checked" were tried against that server as it ran: a login in clear that was taken before is refused
-//! after, STARTTLS works, old versions are turned away. `tests/remedies/remedies.sh` does it again, from this list. The
-//! others say what the makers' documentation says.
+//! What [`checked_with`] gives a version for was tried with that version as it ran: a login in clear that was taken
+//! before is refused after, STARTTLS works, old versions are turned away. `tests/remedies/remedies.sh` does it again, from
+//! this list. The others say what their makers' documentation says.
 
 mod clients;
+mod commands;
 mod fronts;
 mod servers;
 #[cfg(test)]
@@ -84,6 +85,40 @@ const fn row(topic: Topic, software: &'static str, setting: &'static str, test: 
 /// The name in rows for software that is not known, or has no row of its own.
 const ANY_SERVER: &str = "any server";
 const ANY_CLIENT: &str = "any client";
+
+/// Software whose settings were tried, and in which versions.
+const CHECKED: [(&str, &str); 22] = [
+    ("Dovecot", "2.3.19.1 and 2.4.1"),
+    ("Courier", "5.0.13"),
+    ("Cyrus", "3.6.1"),
+    ("GNU Mailutils", "3.15"),
+    ("Postfix", "3.7.11"),
+    ("Exim", "4.96"),
+    ("Sendmail", "8.17.1.9"),
+    ("OpenSMTPD", "7.6.0"),
+    ("nginx", "1.22.1"),
+    ("Perdition", "2.2"),
+    ("stunnel", "5.68"),
+    ("popa3d", "1.0.3"),
+    ("fetchmail", "6.4.37"),
+    ("getmail", "6.18.11"),
+    ("curl", "7.88.1"),
+    ("Python", "3.11.2"),
+    ("Mutt", "2.2.12"),
+    ("msmtp", "1.8.23"),
+    ("mpop", "1.4.18"),
+    ("swaks", "20201014.0"),
+    ("mbsync", "1.4.4"),
+    ("OfflineIMAP", "8.0.0"),
+];
+
+/// The versions that a software's setting was tried with; `None` for what is told after its documentation only.
+#[must_use]
+pub fn checked_with(topic: Topic, software: &str) -> Option<&'static str> {
+    // What depends on an update or on other people's servers cannot be tried alone.
+    let is_tried = !matches!(topic, Topic::DiscardBeforeTls | Topic::Inspection | Topic::Transfer);
+    CHECKED.iter().find(|(name, _)| is_tried && *name == software).map(|(_, versions)| *versions)
+}
 
 /// What to set in the server; `None` where the server is not to blame.
 ///

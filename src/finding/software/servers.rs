@@ -70,7 +70,13 @@ pub static SERVERS: [Known<ServerSign>; 46] = [
     // Seen, 5.0.13.
     known(
         "Courier",
-        &[Named(&["courier-imap"]), Named(&["courier"]), Greets(Protocol::Pop3, "Hello there."), Replies("login ok.")],
+        &[
+            Named(&["courier-imap"]),
+            Named(&["courier"]),
+            Greets(Protocol::Pop3, "Hello there."),
+            Replies("login ok."),
+            Lists("XVERP=Courier"),
+        ],
     ),
     // Seen, 3.6.1; both replies also under another greeting.
     known("Cyrus", &[Named(&["cyrus"]), Replies("sessionid=<"), Replies("only available under a layer")]),
