@@ -371,10 +371,15 @@ impl<M: Machine> Dialogue<M> {
     /// Somewhere within TLS: where its next record begins nobody knows.
     fn lose_track(&mut self, input: &mut Input<'_>, out: &mut Out) {
         input.take(input.octets.len());
+        self.close(input.mark, out);
+    }
+
+    /// TLS covers the rest: what is still open will not be answered in clear any more.
+    fn close(&mut self, mark: Mark, out: &mut Out) {
         let why = self.why_unanswered(End::Closed);
         self.with_machine(out, |machine, cx| machine.end(why, cx));
         self.closed = true;
-        out.push(input.mark, Observation::TlsSettled);
+        out.push(mark, Observation::TlsSettled);
     }
 
     /// The server may answer the ClientHello in clear; then the client may go on so, too.
@@ -447,15 +452,10 @@ impl<M: Machine> Dialogue<M> {
     fn read_tls(&mut self, direction: Direction, input: &mut Input<'_>, out: &mut Out) {
         let Some(watch) = self.watch.as_mut() else { return };
         match watch.read(direction, input, out) {
-            Progress::Open => return,
-            Progress::Closed => {}
-            Progress::Failed => return self.leave_tls(),
+            Progress::Open => {}
+            Progress::Closed => self.close(input.mark, out),
+            Progress::Failed => self.leave_tls(),
         }
-        // What is still open will not be answered in clear any more.
-        let why = self.why_unanswered(End::Closed);
-        self.with_machine(out, |machine, cx| machine.end(why, cx));
-        self.closed = true;
-        out.push(input.mark, Observation::TlsSettled);
     }
 
     /// After a failed handshake either end may go on in clear (and sometimes does).
