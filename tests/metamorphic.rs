@@ -152,11 +152,25 @@ fn keeping_the_handshake(packets: &[Packet], places: usize, random: &mut Random)
     [handshake.to_vec(), shake::reorder(rest, places, random)].concat()
 }
 
-/// A command that takes no argument: there is no secret in it.
+/// A line that holds no secret and no name: a command without argument, one that names a mechanism alone, or one that
+/// announces a literal.
 fn is_bare(line: &str) -> bool {
     const VERBS: [&str; 9] = ["capa", "stls", "starttls", "stat", "quit", "data", "noop", "capability", "logout"];
+    const AUTH: [&str; 3] = ["auth", "authenticate", "sasl"];
     let words: Vec<&str> = line.split_whitespace().collect();
-    words.len() <= 2 && words.last().is_some_and(|last| VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(last)))
+    let is_one_of = |word: &str, list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(word));
+    match words[..] {
+        [.., verb, mechanism] if is_one_of(verb, &AUTH) => is_mechanism(mechanism.trim_matches('"')),
+        [.., "LOGIN" | "login", last] => last.starts_with('{'),
+        [verb] | [_, verb] => is_one_of(verb, &VERBS),
+        _ => false,
+    }
+}
+
+/// A mechanism whose messages show which it is.
+fn is_mechanism(name: &str) -> bool {
+    ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER", "CRAM-MD5", "DIGEST-MD5", "NTLM"]
+        .contains(&name.to_uppercase().as_str())
 }
 
 /// Findings about how the connection was protected: what was lost must never bring one about.

@@ -9,9 +9,10 @@ use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
 use super::imap_text::{argument, is_tag, literal_marker};
+use super::mechanisms;
 use super::observe::{CapabilitySource, Confidence, Observation, Outcome, Reason, StarttlsReply};
 use super::pop3::split_verb;
-use super::sasl::{self, Exchange};
+use super::sasl::Exchange;
 use super::text::Text;
 use crate::limits::{IMAP_LINE_OCTETS, PENDING_COMMANDS};
 use crate::stream::{Direction, Mark};
@@ -206,7 +207,7 @@ impl Acap {
     fn begin_auth(&mut self, tag: &[u8], arguments: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         let marker = literal_marker(arguments).filter(|_| !line.is_cut);
         let text = marker.map_or(arguments, |marker| &arguments[..marker.at]);
-        let Some(name) = argument(text).filter(|name| sasl::is_mechanism_name(&name.value)) else {
+        let Some(name) = argument(text).filter(|name| mechanisms::is_mechanism_name(&name.value)) else {
             let purpose = Purpose::Argument(Command::Other);
             return self.go_on(Open { tag: tag.into(), purpose, literal: 0, waits: false }, arguments, line, cx);
         };
@@ -610,7 +611,7 @@ impl Machine for Acap {
         self.in_doubt = true;
         self.may_not_infer = true;
         if let Some(auth) = &mut self.auth {
-            auth.exchange.lose_answer();
+            auth.exchange.lose_answer(cx.mark.end);
         }
         let Some(open) = self.open.take() else { return };
         if let Some(auth) = self.auth.as_mut().filter(|_| !matches!(open.purpose, Purpose::Argument(_))) {

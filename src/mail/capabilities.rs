@@ -1,8 +1,8 @@
 //! What a server offers, from its capability list in whichever protocol: STARTTLS, ways to log in, and words that
 //! something on the path has blanked out.
 
+use super::mechanisms;
 use super::observe::CapabilitySource;
-use super::sasl;
 use super::text::Text;
 use crate::limits::TEXT_CHARS;
 
@@ -122,10 +122,10 @@ impl Builder {
             return;
         }
         self.logins.any = true;
-        match sasl::class_of(name) {
-            Some(sasl::Disclosure::Password) => self.logins.password = true,
-            Some(sasl::Disclosure::Challenge) => self.logins.challenge = true,
-            Some(sasl::Disclosure::Other) | None => {}
+        match mechanisms::class_of(name) {
+            Some(mechanisms::Disclosure::Password) => self.logins.password = true,
+            Some(mechanisms::Disclosure::Challenge) => self.logins.challenge = true,
+            Some(mechanisms::Disclosure::Other) | None => {}
         }
     }
 

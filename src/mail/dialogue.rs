@@ -143,7 +143,7 @@ pub(super) trait Machine: Send {
     fn is_waiting(&self) -> bool;
     /// That reply will not be known: choose by what the client sent next (empty at the end).
     fn assume(&mut self, next: &[u8], cx: &mut Context<'_>);
-    /// Octets of `direction` between units were lost.
+    /// Octets of `direction` between units were lost, up to the offset `cx.mark.end`.
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>);
     /// The connection ended; `why` is what an open question is answered with.
     fn end(&mut self, why: Reason, cx: &mut Context<'_>);
@@ -557,6 +557,7 @@ impl<M: Machine> Dialogue<M> {
     fn client_gap(&mut self, len: u64, out: &mut Out) {
         self.shared.upgrade.lose();
         self.client.offset += len;
+        self.mark.end = self.client.offset;
         if self.client.is_tls {
             self.lose_tls(Direction::ToServer, len);
         } else if self.client.lose(len) {
@@ -707,6 +708,7 @@ impl<M: Machine> Detector for Dialogue<M> {
             Direction::ToClient => {
                 self.server_captured = true;
                 self.server.offset += len;
+                self.mark.end = self.server.offset;
                 let may_be_tls = self.watch.is_some() || self.shared.upgrade.is_requested();
                 self.answer_lost |= may_be_tls && !self.server.is_tls;
                 self.shared.upgrade.lose_server();

@@ -5,7 +5,7 @@ use super::imap_text::{argument, is_tag};
 use super::observe::Confidence;
 use super::pop3::split_verb;
 use super::smtp::parse_reply;
-use super::{Protocol, nntp, other, sasl};
+use super::{Protocol, mechanisms, nntp, other, sasl};
 
 /// The first octets of both ends, and what is known besides.
 pub(super) struct Evidence<'a> {
@@ -253,6 +253,12 @@ impl Evidence<'_> {
         is_final: bool,
     ) -> Option<(Protocol, Confidence)> {
         let hinted = self.hint == Some(protocol);
+        // Only the port tells whose a response is, whose command was not captured.
+        let is_response = |line: &[u8]| {
+            let quoted = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\""));
+            sasl::is_response(quoted.unwrap_or(line))
+        };
+        let commands = commands + usize::from(commands == 0 && hinted && self.client_lines().any(is_response));
         if commands >= 1 && replies >= 1 {
             return Some((protocol, Confidence::Confirmed));
         }
@@ -294,7 +300,7 @@ fn is_smtp_command(line: &[u8]) -> bool {
         b"EHLO" | b"HELO" | b"LHLO" => !rest.trim_ascii().is_empty(),
         b"MAIL" => begins(rest.trim_ascii_start(), b"FROM:"),
         b"RCPT" => begins(rest.trim_ascii_start(), b"TO:"),
-        b"AUTH" => sasl::is_known(split_verb(rest.trim_ascii()).0),
+        b"AUTH" => mechanisms::is_known(split_verb(rest.trim_ascii()).0),
         b"STARTTLS" => rest.trim_ascii().is_empty(),
         _ => false,
     }
@@ -311,7 +317,7 @@ fn is_pop3_command(line: &[u8]) -> bool {
         b"USER" | b"PASS" => !rest.is_empty(),
         b"APOP" => rest.len() > 33,
         b"CAPA" | b"STLS" => rest.trim_ascii().is_empty(),
-        b"AUTH" => rest.trim_ascii().is_empty() || sasl::is_known(split_verb(rest.trim_ascii()).0),
+        b"AUTH" => rest.trim_ascii().is_empty() || mechanisms::is_known(split_verb(rest.trim_ascii()).0),
         // FTP has some of these, with names for arguments.
         b"UIDL" => is_numbers(rest),
         b"RETR" | b"DELE" | b"TOP" => !rest.is_empty() && is_numbers(rest),
@@ -327,7 +333,7 @@ fn is_numbers(text: &[u8]) -> bool {
 fn is_sieve_command(line: &[u8]) -> bool {
     let (verb, rest) = split_verb(line);
     verb.eq_ignore_ascii_case(b"AUTHENTICATE")
-        && argument(rest).is_some_and(|name| name.is_quoted && sasl::is_known(&name.value))
+        && argument(rest).is_some_and(|name| name.is_quoted && mechanisms::is_known(&name.value))
 }
 
 fn is_nntp_command(line: &[u8]) -> bool {
@@ -352,7 +358,7 @@ fn is_acap_command(line: &[u8], is_acap_port: bool) -> bool {
         return false;
     }
     match verb.to_ascii_uppercase().as_slice() {
-        b"AUTHENTICATE" => argument(arguments).is_some_and(|name| name.is_quoted && sasl::is_known(&name.value)),
+        b"AUTHENTICATE" => argument(arguments).is_some_and(|name| name.is_quoted && mechanisms::is_known(&name.value)),
         b"SEARCH" => arguments.starts_with(b"\"/"),
         b"STORE" | b"SETACL" | b"DELETEACL" | b"MYRIGHTS" | b"LISTRIGHTS" => arguments.starts_with(b"(\"/"),
         b"DELETEDSINCE" => arguments.starts_with(b"\"/"),
@@ -394,7 +400,7 @@ fn is_imap_command(line: &[u8]) -> bool {
     }
     match verb.to_ascii_uppercase().as_slice() {
         b"LOGIN" => argument(arguments).is_some(),
-        b"AUTHENTICATE" => sasl::is_known(split_verb(arguments.trim_ascii()).0),
+        b"AUTHENTICATE" => mechanisms::is_known(split_verb(arguments.trim_ascii()).0),
         b"SELECT" | b"EXAMINE" | b"FETCH" | b"UID" | b"STATUS" | b"LIST" | b"LSUB" => !arguments.is_empty(),
         b"CAPABILITY" | b"STARTTLS" | b"LOGOUT" | b"IDLE" => arguments.trim_ascii().is_empty(),
         b"ID" => arguments.starts_with(b"(") || begins(arguments, b"NIL"),

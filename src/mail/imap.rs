@@ -7,7 +7,8 @@ use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
-use super::imap_text::{argument, is_tag, literal_marker, response_code};
+use super::imap_text::{LiteralMarker, argument, is_tag, literal_marker, response_code};
+use super::mechanisms;
 use super::observe::{
     Attempt, CapabilitySource, Confidence, ContentStep, Instruction, Observation, Outcome, Reason, SecretClass,
     StarttlsReply, Variant,
@@ -52,6 +53,13 @@ struct Open {
     literal: u64,
     /// The server's `+` has not come yet.
     waits: bool,
+}
+
+impl Open {
+    /// A LOGIN whose line was lost.
+    fn unnamed_login() -> Self {
+        Self { tag: Box::default(), verb: b"LOGIN".to_vec(), login: None, literal: 0, waits: false }
+    }
 }
 
 /// Arguments of LOGIN as they come in.
@@ -100,6 +108,7 @@ enum Turn {
 pub(super) struct Imap {
     pending: VecDeque<Pending>,
     greeting_due: bool,
+    is_midstream: bool,
     open: Option<Open>,
     auth: Option<(Exchange, Turn, Mark)>,
     starttls_waits: bool,
@@ -113,6 +122,10 @@ pub(super) struct Imap {
     auth_in_doubt: bool,
     /// Client octets were lost after a login: what succeeds later may owe to another one.
     may_not_infer: bool,
+    /// The server told the client to go on with a command that was lost.
+    prompted: Option<(Text, Mark)>,
+    /// No command before a login may be under way any more.
+    may_be_logged_in: bool,
 }
 
 /// Commands valid only in the authenticated states (RFC 3501 §6.3, §6.4).
@@ -126,6 +139,7 @@ impl Imap {
         Self {
             pending: VecDeque::new(),
             greeting_due: !start.is_midstream,
+            is_midstream: start.is_midstream,
             open: None,
             auth: None,
             starttls_waits: false,
@@ -135,6 +149,8 @@ impl Imap {
             server_in_doubt: false,
             auth_in_doubt: false,
             may_not_infer: false,
+            prompted: None,
+            may_be_logged_in: start.is_midstream,
         }
     }
 
@@ -176,7 +192,13 @@ impl Imap {
                 left = next.rest;
             }
         }
-        let Some(marker) = marker else { return self.complete(open, line, cx) };
+        match marker {
+            Some(marker) => self.await_literal(open, &marker, cx),
+            None => self.complete(open, line, cx),
+        }
+    }
+
+    fn await_literal(&mut self, mut open: Open, marker: &LiteralMarker, cx: &mut Context<'_>) {
         open.literal = marker.octets;
         open.waits = marker.is_synchronising;
         if let Some(login) = &mut open.login {
@@ -229,7 +251,7 @@ impl Imap {
         // Some clients quote the mechanism.
         let name = name.trim_ascii();
         let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
-        if !sasl::is_mechanism_name(name) {
+        if !mechanisms::is_mechanism_name(name) {
             return self.queue(tag.into(), Command::Other, cx);
         }
         let mut exchange = Exchange::new(name);
@@ -270,7 +292,8 @@ impl Imap {
     }
 
     fn continuation(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
-        if let Some((exchange, turn @ Turn::Server, _)) = &mut self.auth {
+        // Whatever the client answered to the one before, if it was lost.
+        if let Some((exchange, turn, _)) = &mut self.auth {
             self.auth_in_doubt = false;
             exchange.challenge(text.trim_ascii(), line.last);
             *turn = Turn::Client;
@@ -278,7 +301,48 @@ impl Imap {
             begin_literal(open, cx);
         } else if std::mem::take(&mut self.starttls_waits) {
             cx.starttls_replied(line.last, StarttlsReply::Odd, b"+");
+        } else if self.pending.is_empty() && (self.in_doubt || self.is_midstream || cx.answers_unseen(line)) {
+            self.prompted = Some((Text::new(text.trim_ascii()), line.last));
         }
+    }
+
+    /// The client goes on with a command that was lost: AUTHENTICATE, or LOGIN with literals. Nothing else is gone on
+    /// with before a login (RFC 3501 §6.1, §6.2). `false`: with neither.
+    fn go_on_unnamed(&mut self, prompt: &Text, asked: Mark, line: &Line<'_>, cx: &mut Context<'_>) -> bool {
+        let challenge = prompt.as_str().as_bytes();
+        let marker = literal_marker(line.octets).filter(|_| !line.is_cut);
+        if marker.is_none() && sasl::is_challenge(challenge) && sasl::next_is_response(line.octets) {
+            let mut exchange = Exchange::unnamed();
+            exchange.challenge(challenge, asked);
+            exchange.respond(line.octets, line.last);
+            self.auth = Some((exchange, Turn::Server, line.last));
+            self.queue(Box::default(), Command::Auth, cx);
+            return true;
+        }
+        if self.may_be_logged_in || is_command(line.octets) {
+            return false;
+        }
+        let mut open = Open::unnamed_login();
+        match marker {
+            Some(marker) => self.go_on_to_password(open, &marker, line, cx),
+            // A password, and perhaps a user name before it: nobody can tell.
+            None => {
+                let mut login = LoginArguments { literal: true, ..LoginArguments::default() };
+                login.add(b"", false);
+                login.add(line.octets, !line.is_cut && memchr::memchr(b' ', line.octets).is_none());
+                open.login = Some(login);
+                self.complete(open, line, cx);
+            }
+        }
+        true
+    }
+
+    /// LOGIN was lost: here are a literal's octets, the user name, and those of the password are announced.
+    fn go_on_to_password(&mut self, mut open: Open, marker: &LiteralMarker, line: &Line<'_>, cx: &mut Context<'_>) {
+        let mut login = LoginArguments { is_partial: true, ..LoginArguments::default() };
+        login.add(line.octets[..marker.at].trim_ascii_end(), true);
+        open.login = Some(login);
+        self.await_literal(open, marker, cx);
     }
 
     fn untagged(&mut self, rest: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
@@ -292,6 +356,7 @@ impl Imap {
                     cx.note(line.last, Observation::Greeting(Text::new(text)));
                 }
                 if is_greeting && status == b"PREAUTH" {
+                    self.may_be_logged_in = true;
                     cx.note(line.last.as_known_to_client(), Observation::Preauth);
                 }
                 if !self.server_in_doubt {
@@ -372,9 +437,16 @@ impl Imap {
         // A reply to what its sender had not seen is none.
         let is_answered =
             |pending: &Pending| *pending.tag == *tag && line.last.seen.is_none_or(|seen| seen >= pending.end);
-        let Some(at) = self.pending.iter().position(is_answered) else { return };
+        let is_unnamed =
+            |pending: &Pending| pending.tag.is_empty() && line.last.seen.is_none_or(|seen| seen >= pending.end);
+        let at = self.pending.iter().position(is_answered);
+        let Some(at) = at.or_else(|| self.pending.iter().position(is_unnamed)) else {
+            self.may_be_logged_in |= is_ok;
+            return;
+        };
         let Some(Pending { command, .. }) = self.pending.remove(at) else { return };
         self.server_in_doubt = false;
+        self.may_be_logged_in |= is_ok && matches!(command, Command::Login(_) | Command::Auth | Command::Selected);
         instruction(text, line.last.as_known_to_client(), cx);
         match command {
             Command::Login(mut attempt) => {
@@ -587,7 +659,26 @@ impl Machine for Imap {
             Unit::BodyEnd => return,
         };
         let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
-        if line.follows_loss && !is_command(line.octets) && !is_due {
+        if let Some((prompt, asked)) = self.prompted.take()
+            && self.go_on_unnamed(&prompt, asked, &line, cx)
+        {
+            return;
+        }
+        let is_odd = !is_command(line.octets) && !is_due;
+        if is_odd
+            && (self.in_doubt || self.is_midstream)
+            && self.auth.is_none()
+            && let Some(exchange) = Exchange::beginning_with(&line)
+        {
+            self.auth = Some((exchange, Turn::Server, line.last));
+            self.auth_in_doubt = true;
+            return self.queue(Box::default(), Command::Auth, cx);
+        }
+        if line.follows_loss && is_odd {
+            let marker = literal_marker(line.octets).filter(|marker| !marker.is_synchronising && !line.is_cut);
+            if let Some(marker) = marker.filter(|_| !self.may_be_logged_in && self.auth.is_none()) {
+                return self.go_on_to_password(Open::unnamed_login(), &marker, &line, cx);
+            }
             return;
         }
         if let Some(open) = self.open.take() {
@@ -648,18 +739,20 @@ impl Machine for Imap {
         }
     }
 
-    fn lost(&mut self, direction: Direction, _: &mut Context<'_>) {
+    fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         match direction {
             Direction::ToServer => {
                 self.open = None;
                 self.in_doubt = true;
                 self.may_not_infer = true;
+                let end = cx.mark.end;
+                self.prompted.take_if(|(_, asked)| asked.seen.is_none_or(|seen| seen < end));
                 if let Some((exchange, ..)) = &mut self.auth {
-                    exchange.lose_answer();
+                    exchange.lose_answer(cx.mark.end);
                 }
             }
             Direction::ToClient => {
-                self.greeting_due = false;
+                self.may_be_logged_in |= std::mem::take(&mut self.greeting_due);
                 self.in_response = false;
                 self.server_in_doubt = true;
                 if let Some((exchange, ..)) = &mut self.auth {

@@ -13,6 +13,7 @@ mod guard;
 mod imap;
 mod imap_text;
 mod implicit;
+mod mechanisms;
 mod nntp;
 mod observe;
 mod other;
@@ -30,12 +31,12 @@ mod verbs;
 
 pub use capabilities::{Capabilities, LoginOffer};
 
+pub use mechanisms::UNKNOWN_MECHANISM;
 pub use observe::{
     Attempt, CapabilitySource, Confidence, ContentStep, Injection, InjectionClass, Instruction, Observation, Out,
     Outcome, Reason, SecretClass, StarttlsReply, Strength, Timing, TlsFailure, TlsStep, Username, Validity, Variant,
 };
 pub use probe::{Hint, Known, Probe, Released, Verdict, is_hopeless};
-pub use sasl::UNKNOWN_MECHANISM;
 pub use text::Text;
 pub use tls::cipher::{self, CipherWeakness};
 pub use tls::{CertificateFacts, ClientHello, NO_SUITE, version_name};

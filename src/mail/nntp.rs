@@ -4,6 +4,7 @@ use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
+use super::mechanisms;
 use super::observe::{
     Attempt, CapabilitySource, ContentStep, Observation, Outcome, Reason, StarttlsReply, Username, Variant,
 };
@@ -112,7 +113,7 @@ impl Nntp {
             }
             b"SASL" => {
                 let (name, initial) = split_verb(value.trim_ascii_start());
-                if !sasl::is_mechanism_name(name) {
+                if !mechanisms::is_mechanism_name(name) {
                     return Command::Other;
                 }
                 let mut exchange = Exchange::new(name);
@@ -127,6 +128,15 @@ impl Nntp {
         }
     }
 
+    /// AUTHINFO SASL was lost; what it brought about goes on.
+    fn resume_auth(&mut self, exchange: Exchange, line: &Line<'_>, cx: &mut Context<'_>) {
+        self.pending.lose();
+        self.give_up_pending(cx);
+        self.pending.push(Command::Auth, 0);
+        self.auth = Some((exchange, line.last));
+        self.turn = Turn::AuthReply;
+    }
+
     fn tell_user_alone(&mut self, cx: &mut Context<'_>) {
         if let (Some(mark), Some(user)) = (self.user_alone.take(), self.user.clone()) {
             let username = Username { user, mechanism: Text::new(AUTHINFO.as_bytes()), mark };
@@ -137,6 +147,9 @@ impl Nntp {
     fn reply(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let Some((code, text)) = parse_reply(line.octets) else { return };
         if code == 383 {
+            if self.auth.is_none() && (self.in_doubt || cx.answers_unseen(line)) {
+                self.resume_auth(Exchange::unnamed(), line, cx);
+            }
             if let Some((exchange, _)) = &mut self.auth {
                 exchange.challenge(text, line.last);
                 self.turn = Turn::AuthResponse;
@@ -167,6 +180,7 @@ impl Nntp {
                 attempt.code = Some(Text::new(code.to_string().as_bytes()));
                 emit(*attempt, judge_code(code), cx);
             }
+            Command::Auth if in_doubt && !answers_login(code) => self.auth = None,
             Command::Auth => self.end_auth(judge_code(code), Some(Text::new(code.to_string().as_bytes())), cx),
             Command::Starttls => {
                 self.turn = Turn::Commands;
@@ -209,6 +223,9 @@ impl Nntp {
             self.turn = Turn::Commands;
         }
         let Some((exchange, mark)) = self.auth.take() else { return };
+        if exchange.is_orphan() && matches!(outcome, Outcome::Unknown(_)) {
+            return;
+        }
         if let Some(attempt) = exchange.conclude(outcome, code, mark).attempt(cx.out) {
             cx.note(attempt.mark, Observation::Login(attempt));
         }
@@ -283,7 +300,12 @@ impl Machine for Nntp {
             if self.auth.is_some() { self.pending.settle() } else { self.give_up_pending(cx) }
         }
         if self.turn != Turn::AuthResponse {
-            if !line.follows_loss || split_verb(line.octets).0.eq_ignore_ascii_case(b"AUTHINFO") {
+            if self.in_doubt
+                && self.auth.is_none()
+                && let Some(exchange) = Exchange::beginning_with(&line)
+            {
+                self.resume_auth(exchange, &line, cx);
+            } else if !line.follows_loss || split_verb(line.octets).0.eq_ignore_ascii_case(b"AUTHINFO") {
                 self.command(&line, cx);
             }
             return;
@@ -338,7 +360,7 @@ impl Machine for Nntp {
             (self.user, self.user_alone) = (None, None);
             self.in_doubt = true;
             if let Some((exchange, _)) = &mut self.auth {
-                exchange.lose_answer();
+                exchange.lose_answer(cx.mark.end);
             }
             return;
         }

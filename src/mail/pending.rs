@@ -58,6 +58,10 @@ impl<T> Queue<T> {
         self.is_unsure
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// One command is open: what answers a command answers that one.
     pub(super) fn is_single(&self) -> bool {
         self.items.len() == 1

@@ -7,6 +7,7 @@ use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
+use super::mechanisms;
 use super::observe::{
     Attempt, CapabilitySource, Confidence, ContentStep, Observation, Outcome, Reason, SecretClass, StarttlsReply,
     Strength, Username, Variant,
@@ -75,7 +76,7 @@ impl Pop3 {
             auth: None,
             stls_waits: false,
             capa: None,
-            may_not_infer: false,
+            may_not_infer: start.is_midstream,
             unresolved: None,
         }
     }
@@ -141,7 +142,7 @@ impl Pop3 {
 
     fn begin_auth(&mut self, argument: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         let (name, initial) = split_verb(argument.trim_ascii_start());
-        if !sasl::is_mechanism_name(name) {
+        if !mechanisms::is_mechanism_name(name) {
             return self.queue(Command::Other, line, cx);
         }
         let mut exchange = Exchange::new(name);
@@ -248,7 +249,19 @@ impl Pop3 {
             self.stls_waits = false;
             self.pending.pop_through(|command| matches!(command, Command::Stls));
             cx.starttls_replied(line.last, StarttlsReply::Odd, b"+");
+        } else if self.may_not_infer || cx.answers_unseen(line) {
+            let mut exchange = Exchange::unnamed();
+            exchange.challenge(line.octets[1..].trim_ascii(), line.last);
+            self.resume_auth(exchange, Turn::Client, line, cx);
         }
+    }
+
+    /// AUTH was lost; what it brought about goes on: nothing else is answered by `+ ` or takes base64.
+    fn resume_auth(&mut self, exchange: Exchange, turn: Turn, line: &Line<'_>, cx: &mut Context<'_>) {
+        self.give_up_pending(cx);
+        self.forget_unresolved(cx);
+        self.auth = Some((exchange, turn, line.last));
+        self.pending.push(Command::Auth, 0);
     }
 
     fn capability(&mut self, mut list: Builder, line: &Line<'_>, cx: &mut Context<'_>) {
@@ -359,7 +372,15 @@ impl Machine for Pop3 {
     fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let Unit::Line(line) = unit else { return };
         let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
-        if line.follows_loss && !is_command(line.octets) && !is_due {
+        let is_odd = !is_command(line.octets) && !is_due;
+        if is_odd
+            && self.may_not_infer
+            && self.auth.is_none()
+            && let Some(exchange) = Exchange::beginning_with(&line)
+        {
+            return self.resume_auth(exchange, Turn::Server, &line, cx);
+        }
+        if line.follows_loss && is_odd {
             return;
         }
         // The client goes on and has seen all there is: what was pending had its replies, in the gap.
@@ -388,7 +409,7 @@ impl Machine for Pop3 {
 
     fn server(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let Unit::Line(line) = unit else { return };
-        let answers_auth = self.auth.is_some() && line.octets.starts_with(b"+ ");
+        let answers_auth = line.octets.starts_with(b"+ ");
         if line.follows_loss && !is_status(line.octets) && !answers_auth {
             return;
         }
@@ -421,7 +442,7 @@ impl Machine for Pop3 {
             (self.user, self.user_alone) = (None, None);
             self.may_not_infer = true;
             if let Some((exchange, ..)) = &mut self.auth {
-                exchange.lose_answer();
+                exchange.lose_answer(cx.mark.end);
             }
             return self.forget_unresolved(cx);
         }

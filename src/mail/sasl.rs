@@ -1,8 +1,13 @@
 //! SASL mechanisms as a passive listener sees them: who logs in, and what the exchange discloses.
 //!
-//! One list, [`MECHANISMS`]. Responses are decoded into wiped buffers; nothing of a challenge, response, token or
+//! Responses are decoded into wiped buffers; nothing of a challenge, response, token or
 //! their lengths leaves but the user names and the [`Secret`] itself.
 
+use super::framing::Line;
+use super::mechanisms::{
+    Disclosure, Scheme, UNKNOWN_MECHANISM, class_of, contains_ignoring_case, cram_user, hash_of, is_known,
+    mechanism_of_challenge, mechanism_of_response, scram_iterations, traits_of,
+};
 use super::observe::{
     Attempt, Confidence, Observation, Out, Outcome, Reason, SecretClass, Strength, Username, Variant,
 };
@@ -13,127 +18,6 @@ use crate::stream::Mark;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
-
-/// How the octets of an exchange are to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    /// RFC 4616.
-    Plain,
-    /// draft-murchison-sasl-login: two lines.
-    Login,
-    /// `user SP digest` (RFC 2195).
-    CramMd5,
-    /// `username="..."` (RFC 2831).
-    DigestMd5,
-    /// `n=user,r=...` (RFC 5802).
-    Scram,
-    /// NTLMSSP messages.
-    Ntlm,
-    /// `user=` and `auth=Bearer`, separated by ^A.
-    XOauth2,
-    /// GS2 header and `auth=Bearer` (RFC 7628).
-    OauthBearer,
-    /// The authorisation identity only (RFC 4422 appendix A).
-    External,
-    /// Trace information (RFC 4505).
-    Anonymous,
-    /// `[authzid] NUL authcid`, then one-time passwords (RFC 2444).
-    OneTime,
-    /// Opaque.
-    Opaque,
-}
-
-struct Mechanism {
-    name: &'static str,
-    scheme: Scheme,
-    class: SecretClass,
-}
-
-const fn mechanism(name: &'static str, scheme: Scheme, class: SecretClass) -> Mechanism {
-    Mechanism { name, scheme, class }
-}
-
-/// The mechanisms that are known; SCRAM by prefix.
-const MECHANISMS: [Mechanism; 19] = [
-    mechanism("PLAIN", Scheme::Plain, SecretClass::Password),
-    mechanism("LOGIN", Scheme::Login, SecretClass::Password),
-    mechanism("CRAM-MD5", Scheme::CramMd5, SecretClass::Crackable),
-    mechanism("CRAM-SHA1", Scheme::CramMd5, SecretClass::Crackable),
-    mechanism("CRAM-SHA256", Scheme::CramMd5, SecretClass::Crackable),
-    mechanism("DIGEST-MD5", Scheme::DigestMd5, SecretClass::Crackable),
-    mechanism("NTLM", Scheme::Ntlm, SecretClass::Crackable),
-    mechanism("GSS-SPNEGO", Scheme::Ntlm, SecretClass::Crackable),
-    mechanism("XOAUTH2", Scheme::XOauth2, SecretClass::Bearer),
-    mechanism("OAUTHBEARER", Scheme::OauthBearer, SecretClass::Bearer),
-    mechanism("GSSAPI", Scheme::Opaque, SecretClass::None),
-    mechanism("EXTERNAL", Scheme::External, SecretClass::None),
-    mechanism("ANONYMOUS", Scheme::Anonymous, SecretClass::None),
-    mechanism("OTP", Scheme::OneTime, SecretClass::None),
-    mechanism("SKEY", Scheme::OneTime, SecretClass::None),
-    mechanism("SECURID", Scheme::OneTime, SecretClass::None),
-    mechanism("KERBEROS_V4", Scheme::Opaque, SecretClass::None),
-    mechanism("MSN", Scheme::Ntlm, SecretClass::Crackable),
-    mechanism("XTOKEN", Scheme::Opaque, SecretClass::None),
-];
-
-/// RFC 4422 §3.1: 1 to 20 letters, digits, hyphens and underscores.
-pub(super) fn is_mechanism_name(name: &[u8]) -> bool {
-    (1..=20).contains(&name.len()) && name.iter().all(|&c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
-}
-
-/// Whether the name is one a mail server may offer, not merely well-formed.
-pub(super) fn is_known(name: &[u8]) -> bool {
-    is_scram(name) || MECHANISMS.iter().any(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
-}
-
-/// What stands for the name of a mechanism that nobody knows: it may be a password in the wrong place.
-pub const UNKNOWN_MECHANISM: &str = "OTHER";
-
-/// What a mechanism that a server offers lets an observer of a login have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Disclosure {
-    /// The password itself.
-    Password,
-    /// At most something to guess the password from.
-    Challenge,
-    /// Anything else: tokens, certificates, nothing.
-    Other,
-}
-
-/// What the mechanism discloses; `None` when it is not known.
-pub(super) fn class_of(name: &[u8]) -> Option<Disclosure> {
-    let known = MECHANISMS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(name));
-    match known.map(|known| (known.class, known.name)) {
-        Some((SecretClass::Password, _)) => Some(Disclosure::Password),
-        Some((SecretClass::Crackable, _) | (_, "GSSAPI")) => Some(Disclosure::Challenge),
-        None if is_scram(name) => Some(Disclosure::Challenge),
-        Some(_) => Some(Disclosure::Other),
-        None => None,
-    }
-}
-
-fn is_scram(name: &[u8]) -> bool {
-    name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SCRAM-"))
-}
-
-/// The hash that a mechanism is built on, from its name (RFC 5802 §4 for SCRAM).
-fn hash_of(name: &[u8]) -> Option<&'static str> {
-    const HASHES: [(&str, &str); 12] = [
-        ("CRAM-MD5", "MD5"),
-        ("CRAM-SHA1", "SHA-1"),
-        ("CRAM-SHA256", "SHA-256"),
-        ("DIGEST-MD5", "MD5"),
-        ("SCRAM-SHA-1", "SHA-1"),
-        ("SCRAM-SHA-1-PLUS", "SHA-1"),
-        ("SCRAM-SHA-224", "SHA-224"),
-        ("SCRAM-SHA-256", "SHA-256"),
-        ("SCRAM-SHA-256-PLUS", "SHA-256"),
-        ("SCRAM-SHA-384", "SHA-384"),
-        ("SCRAM-SHA-512", "SHA-512"),
-        ("SCRAM-SHA-512-PLUS", "SHA-512"),
-    ];
-    HASHES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, hash)| *hash)
-}
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -169,6 +53,16 @@ pub(super) fn gives_up(line: &[u8], verbs: &[&[u8]]) -> bool {
         && decode(line).is_none_or(|octets| octets.iter().any(|c| c.is_ascii_control() || !c.is_ascii()))
 }
 
+/// Whether a line is a response, and hardly anything else.
+pub(super) fn is_response(line: &[u8]) -> bool {
+    decode(line).is_some_and(|message| mechanism_of_response(&message).is_some())
+}
+
+/// Whether a server asks so in an exchange, and hardly anywhere else.
+pub(super) fn is_challenge(text: &[u8]) -> bool {
+    text.is_empty() || decode(text).is_some_and(|text| mechanism_of_challenge(&text).is_some())
+}
+
 /// Whether the line that `next` begins with can be a response.
 pub(super) fn next_is_response(next: &[u8]) -> bool {
     let line = next.split(|&c| c == b'\n').next().unwrap_or_default();
@@ -188,6 +82,10 @@ pub(super) struct Exchange {
     has_challenge: bool,
     /// Server stream offset after the last challenge.
     challenge_end: u64,
+    /// What of the client it answers.
+    challenge_seen: Option<u64>,
+    /// The mechanism was never named: it is told by its messages.
+    is_guessed: bool,
     /// Something is in a gap: the next answer may not be what its place says.
     is_unsure: bool,
     /// Nor be whole.
@@ -211,26 +109,26 @@ pub(super) struct Exchange {
 impl Exchange {
     /// An exchange by `AUTH name` or `AUTHENTICATE name`.
     pub(super) fn new(name: &[u8]) -> Self {
-        let is_listed = is_known(name);
-        let known = MECHANISMS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(name));
-        let (scheme, class) = match known {
-            Some(known) => (known.scheme, known.class),
-            None if is_scram(name) => (Scheme::Scram, SecretClass::Crackable),
-            None => (Scheme::Opaque, SecretClass::None),
-        };
+        let mut exchange = Self::unnamed();
+        exchange.is_guessed = false;
+        exchange.become_mechanism(name);
+        exchange
+    }
+
+    /// An exchange whose command was not captured.
+    pub(super) fn unnamed() -> Self {
         Self {
-            name: match is_listed {
-                true => Text::new(&name.to_ascii_uppercase()),
-                false => Text::new(UNKNOWN_MECHANISM.as_bytes()),
-            },
-            scheme,
-            class,
+            name: Text::new(UNKNOWN_MECHANISM.as_bytes()),
+            scheme: Scheme::Guess,
+            class: SecretClass::None,
             responses: 0,
             had_initial: false,
             prompted_for_password: false,
             prompted_first: false,
             has_challenge: false,
             challenge_end: 0,
+            challenge_seen: None,
+            is_guessed: true,
             is_unsure: false,
             is_torn: false,
             unsure: None,
@@ -243,8 +141,30 @@ impl Exchange {
             secret: None,
             disclosed: None,
             undecodable: false,
-            strength: Strength { hash: hash_of(name), ..Strength::default() },
+            strength: Strength::default(),
         }
+    }
+
+    /// An exchange of which this line, a response, is the first that was captured; `None` when other text may have
+    /// its form.
+    pub(super) fn beginning_with(line: &Line<'_>) -> Option<Self> {
+        if line.is_cut { None } else { Self::beginning_with_response(line.octets, line.last) }
+    }
+
+    /// The same of a response that is not all of its line.
+    pub(super) fn beginning_with_response(response: &[u8], mark: Mark) -> Option<Self> {
+        let mut exchange = Self::unnamed();
+        exchange.become_mechanism(mechanism_of_response(&decode(response)?)?);
+        exchange.respond(response, mark);
+        Some(exchange)
+    }
+
+    fn become_mechanism(&mut self, name: &[u8]) {
+        (self.scheme, self.class) = traits_of(name);
+        if is_known(name) {
+            self.name = Text::new(&name.to_ascii_uppercase());
+        }
+        self.strength.hash = hash_of(name);
     }
 
     /// The initial response of the command itself.
@@ -268,24 +188,35 @@ impl Exchange {
 
     /// A challenge of the server, still encoded; `mark` tells what of the client it answers.
     pub(super) fn challenge(&mut self, challenge: &[u8], mark: Mark) {
-        self.challenges += 1;
-        self.challenge_end = mark.end;
+        self.count_challenge(mark);
         self.has_challenge |= !challenge.trim_ascii().is_empty();
-        if matches!(self.scheme, Scheme::Login | Scheme::Scram) {
+        if matches!(self.scheme, Scheme::Login | Scheme::Scram | Scheme::Guess) {
             self.read_challenge(&decode(challenge).unwrap_or_default(), mark);
         }
     }
 
     /// The same where the protocol does not encode it.
     pub(super) fn challenge_raw(&mut self, challenge: &[u8], mark: Mark) {
-        self.challenges += 1;
-        self.challenge_end = mark.end;
+        self.count_challenge(mark);
         self.has_challenge |= !challenge.is_empty();
         self.read_challenge(challenge, mark);
     }
 
+    /// A challenge that answers nothing new is the same one still: only one answer is due.
+    fn count_challenge(&mut self, mark: Mark) {
+        if self.challenges == 0 || mark.seen.is_none() || mark.seen > self.challenge_seen {
+            self.challenges += 1;
+        }
+        (self.challenge_end, self.challenge_seen) = (mark.end, mark.seen);
+    }
+
     /// What LOGIN asks for, and how many rounds SCRAM wants.
     fn read_challenge(&mut self, text: &[u8], mark: Mark) {
+        if self.scheme == Scheme::Guess
+            && let Some(name) = mechanism_of_challenge(text)
+        {
+            self.become_mechanism(name);
+        }
         if self.scheme == Scheme::Scram {
             self.strength.iterations = scram_iterations(text).or(self.strength.iterations);
         }
@@ -294,13 +225,22 @@ impl Exchange {
         self.settle_first_answer(names_user, mark);
     }
 
+    /// Nothing but the form of its one message says that it is an exchange.
+    pub(super) fn is_orphan(&self) -> bool {
+        self.is_guessed && self.challenges == 0
+    }
+
     /// The next challenge is not to be had; `has_gap`: it may have been sent.
     pub(super) fn lose_challenge(&mut self, has_gap: bool) {
         self.is_unsure |= has_gap && self.challenges == 0 && !self.had_initial && self.responses == 0;
     }
 
-    /// Octets of the client were lost: what comes next may be the second answer, or the rest of a line.
-    pub(super) fn lose_answer(&mut self) {
+    /// Octets of the client up to `end` were lost: what comes next may be the second answer, or the rest of a line.
+    pub(super) fn lose_answer(&mut self, end: u64) {
+        // They came before what was asked last, and nothing of its answer was among them.
+        if self.challenge_seen.is_some_and(|seen| seen >= end) {
+            return;
+        }
         self.lose_prompt();
         self.is_torn |= self.is_unsure;
     }
@@ -351,6 +291,9 @@ impl Exchange {
     }
 
     fn answer(&mut self, step: u32, decoded: &[u8], mark: Mark) {
+        if self.scheme == Scheme::Guess {
+            self.become_mechanism(mechanism_of_response(decoded).unwrap_or_default());
+        }
         match self.scheme {
             Scheme::Plain => self.plain(decoded, mark),
             Scheme::Login => self.login(step, decoded, mark),
@@ -366,7 +309,7 @@ impl Exchange {
             Scheme::XOauth2 | Scheme::OauthBearer => self.bearer(decoded, mark),
             Scheme::External => self.name_typed(decoded),
             Scheme::OneTime if step == 0 => self.one_time(decoded),
-            Scheme::Anonymous | Scheme::OneTime | Scheme::Opaque => {}
+            Scheme::Anonymous | Scheme::OneTime | Scheme::Opaque | Scheme::Guess => {}
         }
     }
 
@@ -382,6 +325,10 @@ impl Exchange {
         if self.disclosed.is_none() && self.name.as_str() == "GSS-SPNEGO" {
             (self.scheme, self.class) = (Scheme::Opaque, SecretClass::None);
         }
+        if self.is_guessed && self.scheme == Scheme::Opaque {
+            // It may have been any mechanism, and disclosed nothing.
+            return Ended::Nothing;
+        }
         let is_opaque = matches!(self.scheme, Scheme::Opaque | Scheme::External | Scheme::Anonymous | Scheme::OneTime);
         if self.disclosed.is_none() && !(is_opaque && has_said_something) {
             let is_refused = matches!(outcome, Outcome::Rejected | Outcome::RefusedByPolicy);
@@ -396,7 +343,7 @@ impl Exchange {
         let both_halves = self.has_challenge || self.class != SecretClass::Crackable;
         let confidence = match () {
             () if self.undecodable || !both_halves => Confidence::Possible,
-            () if self.is_cut => Confidence::Probable,
+            () if self.is_cut || self.is_guessed => Confidence::Probable,
             () => Confidence::Confirmed,
         };
         let variant = if self.had_initial { Variant::InitialResponse } else { Variant::Continuation };
@@ -636,12 +583,6 @@ impl Ended {
     }
 }
 
-/// The round count in a SCRAM server-first message (RFC 5802 §7).
-fn scram_iterations(message: &[u8]) -> Option<u32> {
-    let field = message.split(|&c| c == b',').find_map(|field| field.strip_prefix(b"i="))?;
-    std::str::from_utf8(field).ok()?.parse().ok()
-}
-
 /// An attempt by a command that carries user and password themselves.
 pub(super) fn direct(mechanism: &'static str, variant: Variant, user: Option<Text>, mark: Mark) -> Attempt {
     Attempt {
@@ -659,17 +600,6 @@ pub(super) fn direct(mechanism: &'static str, variant: Variant, user: Option<Tex
         is_inferred: false,
         strength: Strength::default(),
     }
-}
-
-/// RFC 2195 §2: the user, a space and the digest; Courier has longer digests in the same form. Anything else may be a password in the wrong place.
-fn cram_user(message: &[u8]) -> Option<&[u8]> {
-    let at = message.iter().rposition(|&c| c == b' ')?;
-    let digest = &message[at + 1..];
-    (matches!(digest.len(), 32 | 40 | 64) && digest.iter().all(u8::is_ascii_hexdigit)).then_some(&message[..at])
-}
-
-fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
-    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 fn quoted_value<'a>(message: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {

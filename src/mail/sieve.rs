@@ -8,6 +8,7 @@ use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
 use super::imap_text::{argument, literal_marker};
+use super::mechanisms;
 use super::observe::{CapabilitySource, Instruction, Observation, Outcome, Reason, StarttlsReply};
 use super::pending::Queue;
 use super::pop3::split_verb;
@@ -47,6 +48,8 @@ pub(super) struct Sieve {
     open: Option<Vec<u8>>,
     /// A server line went on into a literal.
     in_reply: bool,
+    /// Commands may have been lost that had no reply yet.
+    in_doubt: bool,
 }
 
 impl Sieve {
@@ -64,6 +67,7 @@ impl Sieve {
             greeted: start.is_midstream,
             open: None,
             in_reply: false,
+            in_doubt: start.is_midstream,
         }
     }
 
@@ -103,7 +107,7 @@ impl Sieve {
     fn begin_auth(&mut self, rest: &[u8], line: &Line<'_>) {
         let marker = literal_marker(rest);
         let text = marker.map_or(rest, |marker| &rest[..marker.at]);
-        let Some(name) = argument(text).filter(|name| sasl::is_mechanism_name(&name.value)) else { return };
+        let Some(name) = argument(text).filter(|name| mechanisms::is_mechanism_name(&name.value)) else { return };
         let mut exchange = Exchange::new(&name.value);
         if let Some(initial) = argument(name.rest) {
             exchange.initial(&initial.value, line.last);
@@ -163,11 +167,12 @@ impl Sieve {
         let known = [&b"OK"[..], b"NO", b"BYE"].into_iter().find(|known| status.eq_ignore_ascii_case(known));
         match known {
             Some(status) => self.concluded(status, rest, line, cx),
-            None => self.string(text, cx),
+            None => self.string(text, line, cx),
         }
         if let Some(marker) = literal_marker(text) {
             self.in_reply = true;
-            let is_challenge = self.auth.is_some() && marker.at == 0 && marker.octets <= LITERAL_OCTETS as u64;
+            let may_be = self.auth.is_some() || self.misses_command(line, cx);
+            let is_challenge = may_be && marker.at == 0 && marker.octets <= LITERAL_OCTETS as u64;
             match marker.octets {
                 0 => {}
                 octets if is_challenge => *cx.server = Mode::Keep(octets),
@@ -177,14 +182,10 @@ impl Sieve {
     }
 
     /// A string on a line: a capability, or a challenge.
-    fn string(&mut self, text: &[u8], cx: &mut Context<'_>) {
+    fn string(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         let Some(word) = argument(text).filter(|word| word.is_quoted) else { return };
-        if self.turn == Turn::AuthReply {
-            if let Some((exchange, _)) = &mut self.auth {
-                exchange.challenge(&word.value, cx.mark);
-                self.turn = Turn::AuthResponse;
-            }
-            return;
+        if self.auth.is_some() || word.rest.is_empty() && self.misses_command(line, cx) {
+            return self.challenged(&word.value, cx);
         }
         let parameters = argument(word.rest).map(|parameters| parameters.value).unwrap_or_default();
         self.list.add(&word.value, &parameters);
@@ -194,6 +195,28 @@ impl Sieve {
         {
             cx.note(cx.mark, Observation::Greeting(Text::new(&name.value)));
         }
+    }
+
+    /// Whether the server may be answering a command that was lost.
+    fn misses_command(&self, line: &Line<'_>, cx: &Context<'_>) -> bool {
+        self.pending.is_empty() && (self.in_doubt || cx.answers_unseen(line))
+    }
+
+    fn challenged(&mut self, text: &[u8], cx: &mut Context<'_>) {
+        if self.auth.is_none() && sasl::is_challenge(text) {
+            self.resume_auth(Exchange::unnamed(), cx.mark);
+        }
+        if let Some((exchange, _)) = &mut self.auth {
+            exchange.challenge(text, cx.mark);
+            self.turn = Turn::AuthResponse;
+        }
+    }
+
+    /// AUTHENTICATE was lost; what it brought about goes on.
+    fn resume_auth(&mut self, exchange: Exchange, mark: Mark) {
+        self.auth = Some((exchange, mark));
+        self.turn = Turn::AuthReply;
+        self.pending.push(Command::Auth, 0);
     }
 
     fn concluded(&mut self, status: &[u8], rest: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
@@ -209,6 +232,7 @@ impl Sieve {
             return self.give_up_pending(cx);
         }
         self.pending.settle();
+        self.in_doubt = false;
         let is_ok = status == b"OK";
         match self.pending.pop() {
             Some(Command::Capabilities) if is_ok && !is_partial => {
@@ -287,7 +311,15 @@ impl Machine for Sieve {
                 if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
                     self.give_up_pending(cx);
                 }
-                if !line.follows_loss || verbs::known(split_verb(line.octets).0).is_some() {
+                let is_command = verbs::known(split_verb(line.octets).0).is_some();
+                if !is_command
+                    && self.in_doubt
+                    && self.auth.is_none()
+                    && let Some(answer) = argument(line.octets).filter(|answer| answer.is_quoted && !line.is_cut)
+                    && let Some(exchange) = Exchange::beginning_with_response(&answer.value, line.last)
+                {
+                    self.resume_auth(exchange, line.last);
+                } else if !line.follows_loss || is_command {
                     self.command(&line, cx);
                 }
             }
@@ -300,12 +332,7 @@ impl Machine for Sieve {
         match unit {
             Unit::Line(_) if std::mem::take(&mut self.in_reply) => {}
             Unit::Line(line) => self.reply(&line, cx),
-            Unit::Literal { octets, .. } => {
-                if let Some((exchange, _)) = &mut self.auth {
-                    exchange.challenge(octets, cx.mark);
-                    self.turn = Turn::AuthResponse;
-                }
-            }
+            Unit::Literal { octets, .. } => self.challenged(octets, cx),
             Unit::Skipped | Unit::BodyEnd => {}
         }
     }
@@ -331,12 +358,13 @@ impl Machine for Sieve {
         }
     }
 
-    fn lost(&mut self, direction: Direction, _: &mut Context<'_>) {
+    fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         match direction {
             Direction::ToServer => {
                 self.open = None;
+                self.in_doubt = true;
                 if let Some((exchange, _)) = &mut self.auth {
-                    exchange.lose_answer();
+                    exchange.lose_answer(cx.mark.end);
                 }
             }
             Direction::ToClient => {

@@ -7,6 +7,7 @@ use super::Start;
 use super::capabilities::{self, Builder};
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
+use super::mechanisms;
 use super::observe::{CapabilitySource, ContentStep, Observation, Outcome, Reason, StarttlsReply};
 use super::pending::Queue;
 use super::pop3::split_verb;
@@ -225,9 +226,17 @@ impl Smtp {
         Command::Mail
     }
 
+    /// Whether a line has the form of a response, whose AUTH and challenge were lost; the answer tells if it is one.
+    fn is_orphan(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> bool {
+        let Some(exchange) = Exchange::beginning_with(line) else { return false };
+        self.resume_auth(exchange, line, cx);
+        self.auth_in_doubt = true;
+        true
+    }
+
     fn begin_auth(&mut self, argument: &[u8], line: &Line<'_>) -> Command {
         let (name, initial) = split_verb(argument.trim_ascii_start());
-        if !sasl::is_mechanism_name(name) {
+        if !mechanisms::is_mechanism_name(name) {
             return Command::Other;
         }
         let mut exchange = Exchange::new(name);
@@ -243,6 +252,14 @@ impl Smtp {
         self.another_auth_may_be_lost = false;
         self.turn = Turn::AuthReply;
         Command::Auth
+    }
+
+    /// AUTH was lost; what it brought about goes on. Nothing else is answered by 334 or 235 (RFC 4954 §4).
+    fn resume_auth(&mut self, exchange: Exchange, line: &Line<'_>, cx: &mut Context<'_>) {
+        self.give_up_pending(cx);
+        self.pending.push(Command::Auth, 0);
+        self.auth = Some((exchange, line.last));
+        self.turn = Turn::AuthReply;
     }
 
     /// RFC 3030 §2: `BDAT octets [LAST]`; the octets follow at once.
@@ -291,12 +308,23 @@ impl Smtp {
         self.in_doubt = false;
         let was_unsure = self.pending.is_unsure();
         self.another_auth_may_be_lost |= cx.answers_unseen(line);
+        if self.auth_in_doubt && self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_orphan()) {
+            // What a message's end is answered by, and no response.
+            if matches!(code, 200..=234 | 236..=299 | 354) {
+                self.pending.pop_through(|command| *command == Command::Auth);
+                self.auth = None;
+                self.turn = Turn::Commands;
+            }
+        }
         if let Some(kept) = self.verb_like.take() {
             // Nothing in an exchange is answered so (RFC 4954 §4): the client left it.
             match code {
                 200..300 | 354 if code != 235 => self.leave_auth(&kept.line(), cx),
                 _ => self.respond(&kept.line()),
             }
+        }
+        if code == 334 && self.auth.is_none() && !self.in_body && (self.out_of_step || cx.answers_unseen(line)) {
+            self.resume_auth(Exchange::unnamed(), line, cx);
         }
         let Some(command) = self.match_reply(code, reply.lines > 1, line) else {
             // 354 answers DATA only: its command was lost, and a message follows all the same.
@@ -563,6 +591,9 @@ impl Machine for Smtp {
             Unit::Literal { .. } => return,
         };
         self.in_last_chunk = false;
+        if (line.follows_loss || self.out_of_step) && self.turn == Turn::Commands && self.is_orphan(&line, cx) {
+            return;
+        }
         let is_due = self.turn == Turn::AuthResponse && sasl::next_is_response(line.octets);
         if line.follows_loss
             && !is_due
@@ -636,7 +667,7 @@ impl Machine for Smtp {
         }
     }
 
-    fn lost(&mut self, direction: Direction, _: &mut Context<'_>) {
+    fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         if direction == Direction::ToClient {
             self.reply.is_partial = true;
             self.pending.lose();
@@ -648,7 +679,7 @@ impl Machine for Smtp {
             self.out_of_step = true;
             self.another_auth_may_be_lost = true;
             if let Some((exchange, _)) = &mut self.auth {
-                exchange.lose_answer();
+                exchange.lose_answer(cx.mark.end);
             }
         }
     }
