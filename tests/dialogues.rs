@@ -94,6 +94,13 @@ fn imap_login_in_every_form_of_string() {
 }
 
 #[test]
+fn imap_logins_may_be_answered_in_another_order() {
+    let text =
+        "S: * OK hi\nC: x LOGIN ann made-up\nC: y LOGIN ben made-up\nS: y NO\nS: x OK\nC: z LOGOUT\nS: * BYE\nS: z OK";
+    check(143, text, &["ben IMAP-LOGIN rejected", "ann IMAP-LOGIN accepted"]);
+}
+
+#[test]
 fn imap_codes_say_whether_the_password_works() {
     for (reply, outcome) in [
         ("NO [AUTHENTICATIONFAILED] no", "rejected"),

@@ -6,7 +6,7 @@
 
 use super::catalogue::FindingId;
 use super::policy::Policy;
-use super::record::{Finding, Flow, Login, Offer, Session};
+use super::record::{Coverage, Finding, Flow, Login, Offer, Session};
 use super::software::Software;
 use crate::mail::{Confidence, Outcome, Protocol, StarttlsReply, Text, Validity};
 use crate::secret::Fingerprint;
@@ -66,6 +66,8 @@ struct Trace {
     /// The server's own name in its greeting.
     host: Option<u64>,
     client_name: Option<Text>,
+    /// Something was not captured: its name maybe.
+    is_partial: bool,
     server_software: Option<&'static Software>,
     client_software: Option<&'static Software>,
     /// Why TLS did not come about; `None` when something passed in clear.
@@ -180,6 +182,7 @@ impl Correlator {
             flow: session.flow,
             host,
             client_name: session.client_name.clone(),
+            is_partial: session.coverage != Coverage::Complete,
             server_software: session.server_software,
             client_software: session.client_software,
             cause,
@@ -394,7 +397,7 @@ fn find_fallbacks(traces: &[Trace], found: &mut Vec<Finding>) {
         }
         let Some(before) = failed.get(&trace.flow.client.address) else { continue };
         let is_recent = |earlier: &&&Trace| trace.at.time.since(earlier.at.time) <= FALLBACK_WINDOW_NS;
-        if let Some(earlier) = before.iter().filter(is_recent).rev().find(|earlier| earlier.is_same_server(trace)) {
+        if let Some(earlier) = before.iter().filter(is_recent).rev().find(|earlier| earlier.may_lead_to(trace)) {
             found.push(fallback(earlier, trace));
         }
     }
@@ -419,8 +422,17 @@ fn is_suite(places: &[Place]) -> bool {
 }
 
 impl Trace {
-    fn is_same_server(&self, other: &Self) -> bool {
-        self.flow.server.address == other.flow.server.address || self.host.is_some() && self.host == other.host
+    /// Whether the same service was spoken to, by what may be the same client: there may be several behind an address.
+    fn may_lead_to(&self, later: &Self) -> bool {
+        let is_other_client = match (&self.client_name, &later.client_name) {
+            (Some(name), Some(later)) => name != later,
+            (Some(_), None) => later.is_partial,
+            (None, Some(_)) => self.is_partial,
+            (None, None) => false,
+        };
+        let is_same_server =
+            self.flow.server.address == later.flow.server.address || self.host.is_some() && self.host == later.host;
+        is_same_server && self.flow.protocol == later.flow.protocol && !is_other_client
     }
 }
 

@@ -477,8 +477,12 @@ impl Imap {
         }
     }
 
-    /// A later login was answered: the replies to those before it were lost, and are no longer to be concluded.
+    /// A later login was answered: the replies to those before it were lost, if any was, and are no longer to be
+    /// concluded. A server may answer in another order (RFC 3501 §5.5).
     fn close_earlier(&mut self, before: usize, cx: &mut Context<'_>) {
+        if !cx.has_gap {
+            return;
+        }
         for at in (0..before).rev() {
             if matches!(self.pending[at].command, Command::Login(_))
                 && let Some(Pending { command: Command::Login(attempt), in_doubt: false, .. }) = self.pending.remove(at)

@@ -88,7 +88,7 @@ impl Case {
 
     /// What a disclosed secret says of server and client.
     fn judge_disclosure(&mut self, login: &Login, knew: Option<LoginOffer>, court: &mut Court<'_>) {
-        if login.outcome == Outcome::Accepted {
+        if login.outcome == Outcome::Accepted && !login.is_inferred {
             let finding = self.login_finding(FindingId::ServerAcceptsCleartextAuth, login);
             self.raise(finding, court);
         }
