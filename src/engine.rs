@@ -2,18 +2,22 @@
 //!
 //! One engine holds the flows of one worker. It fails never and logs nothing; what it could not follow it counts.
 
+mod doubt;
+mod feed;
+mod tail;
+
 use crate::finding::{Case, Court, Ending, Flow, Policy, Record};
-use crate::limits::{EMBRYO_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS};
-use crate::mail::{
-    Confidence, Detector, End, Hint, Interest, Known, Out, PROTOCOLS, Probe, Protocol, Start, Verdict, is_hopeless,
-};
+use crate::limits::{EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS};
+use crate::mail::{Detector, End, Hint, Out, PROTOCOLS, Probe, Protocol, is_hopeless};
 use crate::secret::FingerprintKey;
 use crate::stream::{
-    Candidate, Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Handshake, Mark, Pool, Receiver, Side,
-    Slot,
+    Candidate, Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Handshake, Pool, Side, Slot,
 };
-use crate::wire::{Flags, Frame, PacketRef, Segment, Skip, Timestamp, decode};
+use crate::wire::{Flags, Frame, PacketRef, Segment, SeqNumber, Skip, Timestamp, decode};
+use doubt::Doubt;
+use feed::Feed;
 use std::sync::Arc;
+use tail::{Origin, Tail};
 
 /// Which ports suggest which protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +83,8 @@ pub struct Counters {
     pub mail_flows: u64,
     /// Flows given up because the table was full.
     pub evicted: u64,
+    /// Flows of only a SYN that were forgotten for others of their kind.
+    pub embryos_dropped: u64,
     /// Reassembly.
     pub stream: Counts,
 }
@@ -92,6 +98,7 @@ impl Counters {
         self.cut += other.cut;
         self.mail_flows += other.mail_flows;
         self.evicted += other.evicted;
+        self.embryos_dropped += other.embryos_dropped;
         for (sum, count) in self.skipped.iter_mut().zip(other.skipped) {
             *sum += count;
         }
@@ -121,6 +128,9 @@ pub struct Settings {
 /// Follows the flows of one worker.
 pub struct Engine {
     table: FlowTable<State>,
+    /// Flows of which only a SYN was seen that the table may hold: a flood of them must not push out the others. What
+    /// comes of one that had to go is followed as if the capture began there.
+    embryos: usize,
     shared: Shared,
     since_sweep: u32,
 }
@@ -131,6 +141,8 @@ struct Shared {
     pool: Pool,
     counters: Counters,
     out: Out,
+    /// Connections that are read twice.
+    doubts: usize,
 }
 
 #[derive(Default)]
@@ -139,7 +151,7 @@ enum State {
     #[default]
     New,
     /// SYNs, no data.
-    Embryo(Handshake),
+    Embryo(Box<Handshake>),
     /// No mail: followed no further.
     Other,
     /// May be mail, or is.
@@ -150,7 +162,7 @@ struct Live {
     connection: Connection,
     talk: Talk,
     /// SYNs seen meanwhile: forged, or the ports are used again. The data that follow show which.
-    rival: Handshake,
+    rival: Option<Box<Handshake>>,
 }
 
 /// What is said on a connection, and by whom.
@@ -172,6 +184,28 @@ struct Talk {
     octets: [u64; 2],
     server_captured: bool,
     app: App,
+    /// What was handed on last.
+    tail: Tail,
+    /// Copies of octets differ.
+    doubt: Option<Box<Doubt>>,
+    /// By side: whether checksums tell anything.
+    soundness: [Soundness; 2],
+    /// Octets of a SYN that the server did not take.
+    syn_refused: u64,
+}
+
+/// Right and wrong checksums among those that were looked at.
+#[derive(Clone, Copy, Default)]
+struct Soundness {
+    right: u32,
+    wrong: u32,
+}
+
+impl Soundness {
+    /// Where the capturing host sends, the network card fills them in later.
+    fn is_offloaded(self) -> bool {
+        u64::from(self.wrong) * 20 > u64::from(self.right) + u64::from(self.wrong) && self.wrong > 1
+    }
 }
 
 enum App {
@@ -182,6 +216,9 @@ enum App {
     NotMail,
 }
 
+/// Segments up to this length have their checksum looked at: commands, replies and logins are short.
+const CHECKED_OCTETS: usize = 512;
+
 /// How often idle flows are looked for. What is idle is decided by the flow's own clock, not by this.
 const SWEEP_EVERY: u32 = 256;
 
@@ -191,10 +228,12 @@ impl Engine {
     pub fn new(settings: Settings) -> Self {
         Self {
             table: FlowTable::new(settings.limits.flows),
+            embryos: (settings.limits.flows / EMBRYO_SHARE).max(1),
             shared: Shared {
                 pool: Pool::new(settings.limits.reorder_buffers),
                 counters: Counters::default(),
                 out: Out::default(),
+                doubts: 0,
                 settings,
             },
             since_sweep: 0,
@@ -265,10 +304,14 @@ impl Engine {
         match self.table.value(slot) {
             State::Other if !is_opening(segment) => {}
             State::Live(live) if segment.flags.has(Flags::SYN) => {
-                live.syn(side, segment, frame.at, &mut self.shared);
+                if live.syn(side, segment, frame.at, &mut self.shared) && !segment.payload.is_empty() {
+                    live.talk.packets -= 1;
+                    let class = live.push(side, &without_syn(segment), frame, &mut self.shared, records);
+                    self.settle(slot, class);
+                }
             }
             State::Live(live) if live.is_succeeded(side, segment, frame.clock) => {
-                let handshake = live.rival;
+                let handshake = live.rival.take().unwrap_or_default();
                 self.conclude(slot, End::Closed, records);
                 let (slot, _) = self.table.touch(key, frame.clock);
                 *self.table.value(slot) = State::Embryo(handshake);
@@ -293,13 +336,28 @@ impl Engine {
         records: &mut Vec<Record>,
     ) {
         let mut handshake = match self.table.value(slot) {
-            State::Embryo(handshake) => *handshake,
+            State::Embryo(handshake) => **handshake,
             _ => Handshake::default(),
         };
         if segment.flags.has(Flags::SYN) {
             handshake.greet(side, segment, frame.at);
-            *self.table.value(slot) = State::Embryo(handshake);
-            return self.table.set_class(slot, Class::Embryo);
+            *self.table.value(slot) = State::Embryo(Box::new(handshake));
+            self.table.set_class(slot, Class::Embryo);
+            if self.table.count(Class::Embryo) > self.embryos
+                && let Some(oldest) = self.table.oldest(Class::Embryo).filter(|oldest| *oldest != slot)
+            {
+                self.shared.counters.embryos_dropped += 1;
+                self.conclude(oldest, End::Evicted, records);
+            }
+            // Data may come with it (RFC 7413). Whether they are taken or sent again, they crossed the wire.
+            if !segment.payload.is_empty() && !segment.flags.has(Flags::RST) {
+                handshake.packets -= 1;
+                self.follow((slot, key, side), &without_syn(segment), frame, &handshake, records);
+                if matches!(self.table.value(slot), State::Live(_)) {
+                    self.table.set_class(slot, Class::Embryo);
+                }
+            }
+            return;
         }
         if let State::Embryo(handshake) = self.table.value(slot) {
             handshake.packets += 1;
@@ -307,6 +365,18 @@ impl Engine {
         if segment.payload.is_empty() || segment.flags.has(Flags::RST) {
             return;
         }
+        self.follow((slot, key, side), segment, frame, &handshake, records);
+    }
+
+    /// The first data after a handshake.
+    fn follow(
+        &mut self,
+        (slot, key, side): (Slot, &FlowKey, Side),
+        segment: &Segment<'_>,
+        frame: &Frame<'_>,
+        handshake: &Handshake,
+        records: &mut Vec<Record>,
+    ) {
         let chosen = handshake.choose(side, segment);
         if self.is_hopeless(key, side, segment, chosen) {
             *self.table.value(slot) = State::Other;
@@ -370,8 +440,13 @@ fn idle_ns(class: Class) -> u64 {
         Class::Embryo => EMBRYO_NS,
         Class::Closed => LINGER_NS,
         Class::Other => IDLE_OTHER_NS,
-        Class::Mail => IDLE_MAIL_NS,
+        Class::Settled | Class::Mail => IDLE_MAIL_NS,
     }
+}
+
+/// The data of a SYN, which stand one further than the SYN itself.
+fn without_syn<'a>(segment: &Segment<'a>) -> Segment<'a> {
+    Segment { seq: segment.seq.advance(1), flags: Flags(segment.flags.0 & !Flags::SYN), ..*segment }
 }
 
 /// A SYN without ACK: the beginning of a connection.
@@ -405,7 +480,7 @@ impl Live {
             is_midstream: chosen.is_none(),
             has_gap: [false; 2],
             has_fin: false,
-            vlan: segment.vlan,
+            vlan: segment.vlans[0],
             isns: chosen
                 .and_then(|chosen| Some([chosen.first[client.index()]?.0, chosen.first[client.other().index()]?.0])),
             start: chosen.map_or(frame.at, |chosen| chosen.start),
@@ -414,8 +489,12 @@ impl Live {
             octets: [0; 2],
             server_captured,
             app: App::Probing(Box::default()),
+            tail: Tail::default(),
+            doubt: None,
+            soundness: [Soundness::default(); 2],
+            syn_refused: 0,
         };
-        Self { connection, talk, rival: Handshake::default() }
+        Self { connection, talk, rival: None }
     }
 
     fn push(
@@ -431,41 +510,69 @@ impl Live {
         talk.packets += 1;
         talk.octets[usize::from(side != talk.client)] += u64::from(segment.payload_len);
         talk.has_fin |= segment.flags.has(Flags::FIN);
-        if matches!(talk.app, App::Done(_)) {
-            return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Closed } else { Class::Mail };
+        if matches!(talk.app, App::Done(_)) && talk.doubt.is_none() {
+            return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Closed } else { Class::Settled };
         }
-        talk.give_up_waiting(frame.clock, shared, records);
-        let Shared { settings, pool, counters, out } = shared;
+        let is_overdue = talk.is_overdue(frame.clock);
+        let origin = talk.origin(side, segment, &mut shared.counters.stream);
+        let Shared { settings, pool, counters, out, doubts } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
-        let mut feed = Feed { talk, settings, out, records };
+        let mut feed = Feed { talk, settings, out, records, doubts, at: frame.at, origin };
+        if is_overdue {
+            feed.give_up_waiting();
+        }
         self.connection.push(side, segment, frame.at, frame.clock, &mut env, &mut feed);
         match self.talk.app {
             App::NotMail => Class::Other,
-            App::Done(_) => {
+            App::Done(_) if self.talk.doubt.is_none() => {
                 self.connection.release_buffers(&mut shared.pool);
-                Class::Mail
+                Class::Settled
             }
-            _ if self.connection.is_finished() || self.connection.was_reset() => Class::Closed,
+            _ if self.connection.is_finished() || self.connection.was_reset() => {
+                if self.talk.doubt.is_none() && self.connection.is_finished() {
+                    // What comes after both ends have closed nobody takes any more.
+                    self.talk.tail = Tail::default();
+                }
+                Class::Closed
+            }
             _ => Class::Mail,
         }
     }
 
-    /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells that the server is captured.
-    fn syn(&mut self, side: Side, segment: &Segment<'_>, at: PacketRef, shared: &mut Shared) {
+    /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells that the server is captured,
+    /// and where it begins if it has said nothing yet. Says whether the SYN is the connection's own.
+    fn syn(&mut self, side: Side, segment: &Segment<'_>, at: PacketRef, shared: &mut Shared) -> bool {
         self.talk.packets += 1;
-        if self.connection.begins_at(side) == Some(segment.seq.advance(1)) {
+        let first = segment.seq.advance(1);
+        let peer = self.connection.begins_at(side.other());
+        let sent = self.connection.position(side.other());
+        let answers =
+            |begin: SeqNumber| segment.ack.is_some_and(|ack| (0..=sent as i32).contains(&ack.offset_from(begin)));
+        if self.connection.begins_at(side).is_none() && peer.is_some_and(answers) {
+            self.connection.place(side, first);
+            if segment.ack == peer {
+                self.talk.syn_refused = sent;
+            }
+            if let (Some(peer), true) = (peer, side != self.talk.client) {
+                self.talk.isns = Some([peer.0, first.0]);
+            }
+        }
+        let is_own = self.connection.begins_at(side) == Some(first);
+        if is_own {
             self.connection.mark_captured(side);
             self.talk.server_captured |= side != self.talk.client;
         } else {
-            self.rival.greet(side, segment, at);
+            self.rival.get_or_insert_default().greet(side, segment, at);
             shared.counters.stream.syn_ignored += 1;
         }
+        is_own
     }
 
     /// Whether a segment with data goes on from a handshake that came after this connection's own.
     fn is_succeeded(&self, side: Side, segment: &Segment<'_>, clock: Timestamp) -> bool {
         let is_over = self.connection.is_over(clock);
-        self.rival.packets > 0 && !segment.payload.is_empty() && self.rival.continued_by(side, segment, is_over)
+        let rival = self.rival.as_ref().filter(|_| !segment.payload.is_empty());
+        rival.is_some_and(|rival| rival.continued_by(side, segment, is_over))
     }
 
     fn conclude(mut self: Box<Self>, end: End, shared: &mut Shared, records: &mut Vec<Record>) {
@@ -476,10 +583,10 @@ impl Live {
             other => other,
         };
         let last = self.talk.last;
-        let Shared { settings, pool, counters, out } = shared;
+        let Shared { settings, pool, counters, out, doubts } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
-        let mut feed = Feed { talk: &mut self.talk, settings, out, records };
-        if !matches!(feed.talk.app, App::Done(_)) {
+        let mut feed = Feed { talk: &mut self.talk, settings, out, records, doubts, at: last, origin: None };
+        if !matches!(feed.talk.app, App::Done(_)) || feed.talk.doubt.is_some() {
             self.connection.finish(last, &mut env, &mut feed);
         }
         feed.probe(true);
@@ -531,136 +638,40 @@ impl Talk {
         }
     }
 
-    /// Client octets that have waited too long for the reply that explains them are read without it.
-    fn give_up_waiting(&mut self, clock: Timestamp, shared: &mut Shared, records: &mut Vec<Record>) {
-        let App::Mail(detector, _) = &mut self.app else { return };
-        if let Some(since) = detector.waiting_since()
-            && clock.since(since.at.time) > REPLY_WAIT_NS
-        {
-            detector.on_reply_overdue(&mut shared.out);
-            let mut feed = Feed { talk: self, settings: &shared.settings, out: &mut shared.out, records };
-            feed.judge();
-        }
+    /// Client octets have waited too long for the reply that explains them.
+    fn is_overdue(&self, clock: Timestamp) -> bool {
+        let App::Mail(detector, _) = &self.app else { return false };
+        detector.waiting_since().is_some_and(|since| clock.since(since.at.time) > REPLY_WAIT_NS)
     }
-}
 
-/// Hands the pieces of a connection to its probe or detector, and what comes of it to its case.
-struct Feed<'a> {
-    talk: &'a mut Talk,
-    settings: &'a Settings,
-    out: &'a mut Out,
-    records: &'a mut Vec<Record>,
-}
-
-impl Receiver for Feed<'_> {
+    /// What tells a segment from another copy of it, as long as such a copy would be noticed.
     #[inline]
-    fn data(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
-        let direction = self.talk.direction(side);
-        self.talk.server_captured |= direction == Direction::ToClient;
-        match &mut self.talk.app {
-            App::Probing(probe) => {
-                if probe.push(direction, offset, octets, mark) {
-                    self.probe(false);
-                }
-            }
-            App::Mail(detector, _) => {
-                let interest = detector.on_data(direction, offset, octets, mark, self.out);
-                if !self.out.is_empty() {
-                    self.judge();
-                }
-                self.heed(interest);
-            }
-            App::Done(_) | App::NotMail => {}
+    fn origin(&mut self, side: Side, segment: &Segment<'_>, counts: &mut Counts) -> Option<Origin> {
+        if segment.payload.is_empty() || matches!(self.app, App::Done(_)) && self.doubt.is_none() {
+            return None;
         }
-    }
-
-    fn gap(&mut self, side: Side, _: u64, len: u64, at: PacketRef) {
-        let direction = self.talk.direction(side);
-        let mark = Mark { at, seen: None, end: 0 };
-        match &mut self.talk.app {
-            App::Probing(probe) => probe.push_gap(direction, len, mark),
-            App::Mail(detector, _) => {
-                detector.on_gap(direction, len, mark, self.out);
-                self.judge();
+        let is_short = !self.tail.is_short && segment.payload.len() <= CHECKED_OCTETS;
+        let is_sound = if is_short { segment.checksum_is_right() } else { None };
+        let soundness = &mut self.soundness[side.index()];
+        match is_sound {
+            Some(true) => soundness.right += 1,
+            Some(false) => {
+                soundness.wrong += 1;
+                counts.unsound += 1;
             }
-            App::Done(_) | App::NotMail => return,
+            None => {}
         }
-        self.talk.has_gap[direction.index()] = true;
+        Some(Origin { ttl: segment.ttl, vlan: segment.vlans[0], stamp: segment.timestamp(), is_sound })
     }
 }
 
-impl Feed<'_> {
-    /// Asks the probe what it has found.
-    fn probe(&mut self, is_final: bool) {
-        let App::Probing(probe) = &self.talk.app else { return };
-        let ports = [self.talk.client, self.talk.client.other()].map(|side| self.talk.key.endpoint(side).port);
-        let hint = self.settings.ports.hint(ports[1]);
-        let Talk { is_midstream, is_sure_of_ends, .. } = *self.talk;
-        let known = Known { hint, ports, is_midstream, is_sure_of_ends };
-        match probe.judge(&known, is_final) {
-            Verdict::Undecided => {}
-            Verdict::NotMail => self.talk.app = App::NotMail,
-            Verdict::Mail { protocol, confidence, is_swapped } => self.follow(protocol, confidence, is_swapped),
-            Verdict::Tls => {
-                let (Some(hint), Some(probe)) = (hint, self.take_probe()) else { return };
-                let released = probe.release_tls(self.out);
-                let case = Case::new(self.talk.flow(hint.protocol), Confidence::Probable, true, true);
-                self.talk.app = App::Mail(released.detector, Box::new(case));
-                self.judge();
-                self.heed(released.interest);
-            }
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn follow(&mut self, protocol: Protocol, confidence: Confidence, is_swapped: bool) {
-        let Some(probe) = self.take_probe() else { return };
-        if is_swapped {
-            self.talk.client = self.talk.client.other();
-            self.talk.isns = self.talk.isns.map(|[client, server]| [server, client]);
-            self.talk.octets.reverse();
-        }
-        let start = Start { is_midstream: self.talk.is_midstream, server_captured: self.talk.server_captured };
-        let released = probe.release(protocol, start, is_swapped, self.out);
-        let flow = self.talk.flow(protocol);
-        let is_implicit_port = self.settings.ports.hint(flow.server.port).is_some_and(|hint| hint.is_implicit_tls);
-        let case = Case::new(flow, confidence, false, is_implicit_port);
-        self.talk.app = App::Mail(released.detector, Box::new(case));
-        self.judge();
-        self.heed(released.interest);
-    }
-
-    fn take_probe(&mut self) -> Option<Box<Probe>> {
-        match std::mem::replace(&mut self.talk.app, App::NotMail) {
-            App::Probing(probe) => Some(probe),
-            other => {
-                self.talk.app = other;
-                None
-            }
-        }
-    }
-
-    /// Lets the case judge what was noted.
-    fn judge(&mut self) {
-        if let App::Mail(_, case) | App::Done(case) = &mut self.talk.app {
-            let mut court = Court { key: &self.settings.key, policy: &self.settings.policy, records: self.records };
-            for (mark, observation) in self.out.drain() {
-                case.observe(mark, observation, &mut court);
-            }
-        }
-    }
-
-    fn heed(&mut self, interest: Interest) {
-        if interest == Interest::Closed
-            && let App::Mail(_, case) = std::mem::replace(&mut self.talk.app, App::NotMail)
-        {
-            self.talk.app = App::Done(case);
-        }
-    }
-
-    fn end(&mut self, end: End) {
-        if let App::Mail(detector, _) = &mut self.talk.app {
-            detector.on_end(end, self.out);
-            self.judge();
-        }
+    /// A million flows of no interest are what a span port shows in a minute.
+    #[test]
+    fn a_flow_without_interest_is_small() {
+        assert!(size_of::<State>() <= 16);
     }
 }

@@ -44,6 +44,8 @@ pub const RESYNC_SEGMENTS: u32 = 16;
 
 /// A flow of which only a SYN was seen.
 pub const EMBRYO_NS: u64 = 15 * SECOND;
+/// One flow in so many may be such a one.
+pub const EMBRYO_SHARE: usize = 10;
 /// A mail flow in clear: IMAP clients re-issue IDLE within 29 minutes (RFC 2177).
 pub const IDLE_MAIL_NS: u64 = 30 * 60 * SECOND;
 /// A flow that is encrypted or no mail: kept as a tombstone only.
@@ -88,3 +90,14 @@ pub const CERTIFICATE_NAMES: usize = 16;
 pub const TLS_TAIL_OCTETS: u64 = 64 * 1024;
 /// Characters of any text from the wire in a record.
 pub const TEXT_CHARS: usize = 256;
+/// Octets of each direction that are kept once handed on, to be compared with later copies: a sender repeats what was not
+/// acknowledged, and what is said until a login is shorter. Twice as many for a moment.
+pub const TAIL_OCTETS: usize = 8 * 1024;
+/// Pieces in which they came.
+pub const TAIL_PIECES: usize = 128;
+/// Copies that differ, of one connection, that are read each by itself; what comes after them is counted only.
+pub const CONFLICTS: usize = 16;
+/// Octets of such copies that wait for their turn.
+pub const CONFLICT_OCTETS: usize = 16 * 1024;
+/// Connections of one engine that are followed in two readings at a time: each costs a second detector.
+pub const DOUBTS: usize = 4096;

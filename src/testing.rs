@@ -137,18 +137,25 @@ pub fn frames(packets: &[Packet], link: Link) -> Vec<Captured> {
 /// A classic capture file of the frames; all must be of the first one's link type.
 #[must_use]
 pub fn pcap(frames: &[Captured]) -> Vec<u8> {
+    snapped(frames, 262_144)
+}
+
+/// The same of a capture that kept `snap` octets of each frame.
+#[must_use]
+pub fn snapped(frames: &[Captured], snap: usize) -> Vec<u8> {
     let link_type = frames.first().map_or(LinkType::ETHERNET, |frame| frame.link_type);
     let mut file = Vec::new();
     for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 262_144, u32::from(link_type.0)] {
         file.extend_from_slice(&u32::to_le_bytes(word));
     }
     for frame in frames {
-        let len = frame.octets.len() as u32;
+        let kept = &frame.octets[..frame.octets.len().min(snap)];
+        let (len, kept_len) = (frame.octets.len() as u32, kept.len() as u32);
         let time = frame.time.0;
-        for word in [(time / 1_000_000_000) as u32, (time % 1_000_000_000) as u32, len, len] {
+        for word in [(time / 1_000_000_000) as u32, (time % 1_000_000_000) as u32, kept_len, len] {
             file.extend_from_slice(&word.to_le_bytes());
         }
-        file.extend_from_slice(&frame.octets);
+        file.extend_from_slice(kept);
     }
     file
 }
@@ -222,6 +229,8 @@ pub struct Packet {
     pub ack: u32,
     /// The flags.
     pub flags: u8,
+    /// Where its urgent octets end; meaningless without [`URGENT`].
+    pub urgent: u16,
     /// What it carries.
     pub payload: Vec<u8>,
 }
@@ -237,6 +246,7 @@ impl Packet {
             seq: segment.seq.0,
             ack: segment.ack.map_or(0, |ack| ack.0),
             flags: segment.flags.0,
+            urgent: 0,
             payload: segment.payload.to_vec(),
         }
     }
@@ -270,7 +280,8 @@ impl Packet {
     fn tcp(&self) -> Vec<u8> {
         let ports = [self.source.port.to_be_bytes(), self.destination.port.to_be_bytes()].concat();
         let numbers = [self.seq.to_be_bytes(), self.ack.to_be_bytes()].concat();
-        [&ports[..], &numbers, &[0x50, self.flags, 0xff, 0xff, 0, 0, 0, 0], &self.payload].concat()
+        let rest = [&[0x50, self.flags, 0xff, 0xff, 0, 0][..], &self.urgent.to_be_bytes()].concat();
+        [ports, numbers, rest, self.payload.clone()].concat()
     }
 
     /// Sequence number after it.
@@ -327,6 +338,27 @@ pub struct Transcript {
     lost: Vec<usize>,
     /// Who resets the connection in place of the FINs.
     reset: Option<Speaker>,
+    /// Packets that are put before the turn of that number.
+    strays: Vec<(usize, Stray)>,
+    /// Before which turn the clock of the capture is set by so many seconds.
+    clock: Vec<(usize, i64)>,
+}
+
+/// A packet that is put among those of a dialogue and moves nothing in it: forged, repeated, or odd.
+#[derive(Clone, Debug)]
+pub struct Stray {
+    /// Whose packet it is, or claims to be.
+    pub speaker: Speaker,
+    /// The flags.
+    pub flags: u8,
+    /// Sequence number, from the next of that end.
+    pub seq: i32,
+    /// Acknowledgement number, from the next of the other end.
+    pub ack: i32,
+    /// Where its urgent octets end.
+    pub urgent: u16,
+    /// What it carries.
+    pub payload: Vec<u8>,
 }
 
 impl Transcript {
@@ -346,6 +378,8 @@ impl Transcript {
             start: Timestamp(1_700_000_000_000_000_000),
             lost: Vec::new(),
             reset: None,
+            strays: Vec::new(),
+            clock: Vec::new(),
         }
     }
 
@@ -379,6 +413,20 @@ impl Transcript {
         if let Some((_, said)) = self.turns.last_mut() {
             said.extend_from_slice(octets);
         }
+        self
+    }
+
+    /// Puts a packet here.
+    #[must_use]
+    pub fn stray(mut self, stray: Stray) -> Self {
+        self.strays.push((self.turns.len(), stray));
+        self
+    }
+
+    /// From here on the times of the capture are `seconds` later, or earlier.
+    #[must_use]
+    pub fn set_clock(mut self, seconds: i64) -> Self {
+        self.clock.push((self.turns.len(), seconds));
         self
     }
 
@@ -454,7 +502,7 @@ impl Transcript {
     /// The packets of the connection, a millisecond apart. The end that did not speak acknowledges each turn.
     #[must_use]
     pub fn play(&self) -> Vec<Packet> {
-        let mut stage = Stage { next: self.isn, packets: Vec::new(), transcript: self };
+        let mut stage = Stage { next: self.isn, packets: Vec::new(), clock_ns: 0, transcript: self };
         if self.has_handshake {
             stage.send(Speaker::Client, Flags::SYN, &[]);
             stage.send(Speaker::Server, Flags::SYN | Flags::ACK, &[]);
@@ -463,6 +511,7 @@ impl Transcript {
             stage.next = self.isn.map(|isn| isn.wrapping_add(1));
         }
         for (at, (speaker, said)) in self.turns.iter().enumerate() {
+            stage.put(at);
             let captured = stage.packets.len();
             for part in said.chunks(self.segment) {
                 stage.send(*speaker, Flags::ACK | PUSH, part);
@@ -472,6 +521,7 @@ impl Transcript {
             }
             stage.send(speaker.other(), Flags::ACK, &[]);
         }
+        stage.put(self.turns.len());
         if let Some(speaker) = self.reset {
             stage.send(speaker, Flags::RST | Flags::ACK, &[]);
         }
@@ -487,27 +537,55 @@ impl Transcript {
 /// The flag that asks to hand data over.
 pub const PUSH: u8 = 0x08;
 
+/// The flag that some of the octets are urgent.
+pub const URGENT: u8 = 0x20;
+
 struct Stage<'a> {
     next: [u32; 2],
     packets: Vec<Packet>,
+    /// By how much the clock of the capture was set.
+    clock_ns: i64,
     transcript: &'a Transcript,
 }
 
 impl Stage<'_> {
     fn send(&mut self, speaker: Speaker, flags: u8, payload: &[u8]) {
-        let (here, there) = (speaker as usize, speaker.other() as usize);
+        let stray = Stray { speaker, flags, seq: 0, ack: 0, urgent: 0, payload: payload.to_vec() };
+        let packet = self.packet(&stray);
+        self.next[speaker as usize] = packet.end();
+        self.capture(speaker, packet);
+    }
+
+    /// What stands before a turn besides the dialogue.
+    fn put(&mut self, turn: usize) {
+        for (_, stray) in self.transcript.strays.iter().filter(|(at, _)| *at == turn) {
+            self.capture(stray.speaker, self.packet(stray));
+        }
+        for (_, seconds) in self.transcript.clock.iter().filter(|(at, _)| *at == turn) {
+            self.clock_ns = self.clock_ns.saturating_add(seconds.saturating_mul(1_000_000_000));
+        }
+    }
+
+    fn packet(&self, stray: &Stray) -> Packet {
+        let (here, there) = (stray.speaker as usize, stray.speaker.other() as usize);
         let ends = &self.transcript.ends;
-        let packet = Packet {
-            time: Timestamp(self.packets.last().map_or(self.transcript.start.0, |last| last.time.0 + 1_000_000)),
+        let has_ack = stray.flags & Flags::ACK != 0;
+        Packet {
+            time: self.transcript.start,
             source: ends[here],
             destination: ends[there],
-            seq: self.next[here],
-            ack: if flags & Flags::ACK == 0 { 0 } else { self.next[there] },
-            flags,
-            payload: payload.to_vec(),
-        };
-        self.next[here] = packet.end();
+            seq: self.next[here].wrapping_add_signed(stray.seq),
+            ack: if has_ack { self.next[there].wrapping_add_signed(stray.ack) } else { 0 },
+            flags: stray.flags,
+            urgent: stray.urgent,
+            payload: stray.payload.clone(),
+        }
+    }
+
+    fn capture(&mut self, speaker: Speaker, mut packet: Packet) {
         if self.transcript.only.is_none_or(|only| only == speaker) {
+            let elapsed = self.packets.len() as u64 * 1_000_000;
+            packet.time = Timestamp((self.transcript.start.0 + elapsed).saturating_add_signed(self.clock_ns));
             self.packets.push(packet);
         }
     }

@@ -131,7 +131,9 @@ impl Correlator {
             });
         }
         // A rejected secret may be anybody's guess, and nothing is no secret.
-        if let Some(fingerprint) = login.fingerprint.filter(|_| !login.is_empty && login.outcome != Outcome::Rejected) {
+        if let Some(fingerprint) =
+            login.fingerprint.filter(|_| !login.is_empty && login.outcome != Outcome::Rejected && !login.is_ambiguous)
+        {
             self.note_use(fingerprint, login);
         }
     }

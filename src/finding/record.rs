@@ -8,6 +8,7 @@ use crate::mail::{
     Strength, Text, Timing, Validity, Variant,
 };
 use crate::secret::Fingerprint;
+use crate::stream::Overlap;
 use crate::wire::{Endpoint, PacketRef};
 
 /// A connection as records name it.
@@ -129,6 +130,10 @@ pub struct Login {
     pub authzid: Option<Text>,
     /// Keyed fingerprint of password or token.
     pub fingerprint: Option<Fingerprint>,
+    /// Copies of its octets differ.
+    pub is_ambiguous: bool,
+    /// Fingerprint of the secret in the other copy.
+    pub other_fingerprint: Option<Fingerprint>,
     /// What became of it.
     pub outcome: Outcome,
     /// What the outcome says of the secret.
@@ -240,6 +245,8 @@ pub struct Evidence {
     pub attempts: Option<[u32; 2]>,
     /// Seconds between the two connections that make it up.
     pub seconds: Option<u64>,
+    /// Copies of octets that differ.
+    pub overlap: Option<Overlap>,
 }
 
 /// One occurrence of a finding, before equal ones are counted together.

@@ -3,8 +3,8 @@
 use super::capabilities::Capabilities;
 use super::text::Text;
 use super::tls::{CertificateFacts, ClientHello};
-use crate::secret::Secret;
-use crate::stream::{Direction, Mark};
+use crate::secret::{Fingerprint, FingerprintClass, FingerprintKey, Secret};
+use crate::stream::{Direction, Mark, Overlap};
 
 /// Why a fact is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,8 @@ pub enum Reason {
     NotAsked,
     /// The server had a temporary trouble.
     Temporary,
+    /// Two copies of the octets that tell were captured, and they differ.
+    Ambiguous,
 }
 
 impl Reason {
@@ -46,6 +48,7 @@ impl Reason {
             Self::Compressed => "compressed",
             Self::NotAsked => "not-asked",
             Self::Temporary => "temporary",
+            Self::Ambiguous => "ambiguous",
         }
     }
 }
@@ -178,6 +181,8 @@ pub enum Validity {
     Likely,
     /// The server has checked it and found it right.
     Valid,
+    /// The server has judged one of two: copies of the octets differ.
+    Ambiguous,
 }
 
 impl Validity {
@@ -188,6 +193,7 @@ impl Validity {
             Self::Unknown => "unknown",
             Self::Likely => "likely",
             Self::Valid => "valid",
+            Self::Ambiguous => "ambiguous",
         }
     }
 }
@@ -231,15 +237,30 @@ pub struct Attempt {
     pub is_inferred: bool,
     /// For challenge mechanisms.
     pub strength: Strength,
+    /// Copies of its octets differ, and nobody can tell which one the server took.
+    pub is_ambiguous: bool,
+    /// Of the secret in the other copy.
+    pub other_fingerprint: Option<Fingerprint>,
 }
 
 impl Attempt {
+    /// The fingerprint of a secret that can be used again.
+    #[must_use]
+    pub fn fingerprint(&self, key: &FingerprintKey) -> Option<Fingerprint> {
+        let class = match self.class {
+            SecretClass::Password => FingerprintClass::Password,
+            SecretClass::Bearer => FingerprintClass::Bearer,
+            SecretClass::Crackable | SecretClass::None => return None,
+        };
+        self.secret.as_ref().map(|secret| key.fingerprint(class, secret))
+    }
+
     /// What the outcome says of the secret.
     #[must_use]
     pub fn validity(&self) -> Validity {
         const RIGHT_ONCE: [&str; 3] = ["EXPIRED", "432", "TRANSITION-NEEDED"];
         if self.outcome.proves_valid() {
-            return Validity::Valid;
+            return if self.is_ambiguous { Validity::Ambiguous } else { Validity::Valid };
         }
         let is_right_once = self.code.as_ref().is_some_and(|code| RIGHT_ONCE.contains(&code.as_str()));
         if is_right_once { Validity::Likely } else { Validity::Unknown }
@@ -520,6 +541,10 @@ pub enum Observation {
     Goodbye,
     /// The dialogue could not be followed at this point.
     Desync,
+    /// Copies of octets that differ.
+    Ambiguous(Overlap),
+    /// They were caught at two places on the path, and STARTTLS is offered in one of them only.
+    Rewritten,
     /// From here on something may be missing before what is seen: octets of either end were lost.
     Lost,
 }

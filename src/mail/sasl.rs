@@ -361,6 +361,8 @@ impl Exchange {
             confidence,
             is_inferred: false,
             strength: self.strength,
+            is_ambiguous: false,
+            other_fingerprint: None,
         }))
     }
 
@@ -599,6 +601,8 @@ pub(super) fn direct(mechanism: &'static str, variant: Variant, user: Option<Tex
         confidence: Confidence::Confirmed,
         is_inferred: false,
         strength: Strength::default(),
+        is_ambiguous: false,
+        other_fingerprint: None,
     }
 }
 

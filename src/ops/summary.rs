@@ -57,6 +57,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Packets that were not looked into, by reason.
     pub skipped: Vec<(&'static str, u64)>,
+    /// Packets that no network in order has, by what is odd about them.
+    pub odd: Vec<(&'static str, u64)>,
     /// Packets that the capture is known to have lost.
     pub dropped: u64,
     /// Holes in mail connections.
@@ -189,17 +191,19 @@ impl Summary {
             ..60.0 => format!("{:.1} s", self.seconds),
             longer => clock(longer as u64),
         };
-        let skipped: u64 = self.skipped.iter().map(|(_, count)| count).sum();
-        let reasons = self.skipped.iter().filter(|(_, count)| *count > 0);
-        let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
+        let (skipped, reasons) = summed(&self.skipped);
         let missing = if self.gaps > 0 { counted(self.gap_octets, "octet") + " missing" } else { String::new() };
         let mut facts = vec![
             ("packets", self.packets, format!("in {took}, {} a second", grouped(rate))),
             ("octets", self.octets, octets(self.octets)),
-            ("skipped", skipped, reasons.join(", ")),
+            ("skipped", skipped, reasons),
             ("dropped", self.dropped, String::new()),
             ("gaps", self.gaps, missing),
         ];
+        let (odd, kinds) = summed(&self.odd);
+        if odd > 0 {
+            facts.push(("odd", odd, kinds));
+        }
         if self.evicted > 0 {
             facts.push(("given up", self.evicted, "connections, for want of memory".to_owned()));
         }
@@ -225,6 +229,13 @@ impl Summary {
             page.noted(&format!("Exit status {status}:"), why);
         }
     }
+}
+
+/// How many in all, and of which kinds.
+fn summed(counts: &[(&str, u64)]) -> (u64, String) {
+    let kinds = counts.iter().filter(|(_, count)| *count > 0);
+    let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{kind} {}", grouped(*count))).collect();
+    (counts.iter().map(|(_, count)| count).sum(), kinds.join(", "))
 }
 
 #[cfg(test)]
@@ -266,6 +277,7 @@ mod tests {
             gaps: 12,
             gap_octets: 34_567,
             evicted: 0,
+            odd: Vec::new(),
             sessions: vec![
                 SessionLine { protocol: "POP3", clear: 1_012, starttls: 3, implicit_tls: 0, unknown: 1 },
                 SessionLine { protocol: "IMAP", clear: 44, starttls: 120, implicit_tls: 2_801, unknown: 0 },

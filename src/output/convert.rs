@@ -6,8 +6,8 @@
 use super::community_id::community_id;
 use super::event::{
     Barewire, ClientEnd, Distinct, Ecs, Event, Evidence as EvidenceFields, Ingress, Line, Log, Login as LoginFields,
-    Lossy, Name, Names, Network, Observer, Path, Proxied, Related, Rule, Sha256Hash, Side, Software,
-    Starttls as StarttlsFields, Threat, Tls, TlsClient, TlsServer, User, Vlan, WireText,
+    Lossy, Name, Names, Network, Observer, Overlap as OverlapFields, Path, Proxied, Related, Rule, Sha256Hash, Side,
+    Software, Starttls as StarttlsFields, Threat, Tls, TlsClient, TlsServer, User, Vlan, WireText,
 };
 use super::identity::event_id;
 use super::time::rfc3339;
@@ -20,6 +20,7 @@ use crate::mail::{
     CapabilitySource, CertificateFacts, Outcome, Protocol, Reason, StarttlsReply, Strength, Text, Timing, Validity,
     cipher,
 };
+use crate::stream::{Direction, Overlap};
 use crate::wire::{PacketRef, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -112,6 +113,8 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
         authzid: login.authzid.as_ref().map(text),
         ordinal: Some(login.ordinal),
         context: login.is_injected.then_some("pre-tls-injected"),
+        ambiguous: login.is_ambiguous.then_some(true),
+        other_fingerprint: login.other_fingerprint.map(|fingerprint| fingerprint.to_string()),
         ..outcome_fields(login.outcome, login.validity, login.strength)
     });
     line.barewire.conversation = conversation(&login.flow);
@@ -425,7 +428,25 @@ fn evidence(evidence: &Evidence) -> EvidenceFields<'_> {
         distinct_secrets: evidence.attempts.map(|[secrets, _]| secrets),
         distinct_users: evidence.attempts.map(|[_, users]| users),
         seconds_between: evidence.seconds,
+        overlap: evidence.overlap.map(overlap),
         certificate_names: names.iter().map(text).collect(),
+    }
+}
+
+fn overlap(overlap: Overlap) -> OverlapFields {
+    OverlapFields {
+        direction: match overlap.direction {
+            Direction::ToServer => "to-server",
+            Direction::ToClient => "to-client",
+        },
+        order: if overlap.is_late { "after-delivery" } else { "before-delivery" },
+        first_ttl: overlap.ttl[0],
+        later_ttl: overlap.ttl[1],
+        first_checksum_right: overlap.is_sound[0],
+        later_checksum_right: overlap.is_sound[1],
+        later_timestamp_older: overlap.is_older,
+        caught_elsewhere: overlap.is_elsewhere,
+        urgent: overlap.is_urgent,
     }
 }
 

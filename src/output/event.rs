@@ -306,6 +306,29 @@ pub(super) struct Login<'a> {
     pub(super) ntlm_version: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) context: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ambiguous: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) other_fingerprint: Option<String>,
+}
+
+/// Two copies of the same octets.
+#[derive(Default, PartialEq, Serialize)]
+pub(super) struct Overlap {
+    pub(super) direction: &'static str,
+    pub(super) order: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_ttl: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) later_ttl: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_checksum_right: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) later_checksum_right: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) later_timestamp_older: Option<bool>,
+    pub(super) caught_elsewhere: bool,
+    pub(super) urgent: bool,
 }
 
 #[derive(Default, PartialEq, Serialize)]
@@ -336,6 +359,8 @@ pub(super) struct Evidence<'a> {
     pub(super) distinct_users: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seconds_between: Option<u64>,
+    #[serde(flatten)]
+    pub(super) overlap: Option<Overlap>,
     #[serde(skip_serializing_if = "<[WireText<'_>]>::is_empty")]
     pub(super) certificate_names: Vec<WireText<'a>>,
 }

@@ -121,6 +121,9 @@ pub(super) fn finding(collected: &Collected, inputs: &Inputs) -> String {
         FindingId::TlsWeakCipher => format!("{server} chose a weak cipher suite ({kind})"),
         FindingId::TlsCertificateProblem => format!("{server} has a certificate with a problem ({kind})"),
         FindingId::ProtocolDesync => format!("The dialogue of {client} with {server} could not be followed"),
+        FindingId::StreamAmbiguousOverlap => {
+            format!("Copies of the same octets between {client} and {server} differ ({kind})")
+        }
         FindingId::CoverageGap => titled(finding, &server),
     };
     text + &times + &sure
@@ -210,6 +213,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Evicted => ": the connection was given up for want of memory",
         Reason::CaptureEnded => ": the capture ended",
         Reason::Compressed => ": the dialogue went on compressed",
+        Reason::Ambiguous => ": two copies of the octets differ",
         Reason::NotAsked => ": it was never asked",
         Reason::Temporary => ": a temporary trouble",
     }

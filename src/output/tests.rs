@@ -90,6 +90,8 @@ fn login() -> Login {
         fingerprint: Some(fingerprint()),
         outcome: Outcome::Accepted,
         validity: Validity::Valid,
+        is_ambiguous: false,
+        other_fingerprint: None,
         is_empty: false,
         strength: Strength::default(),
         is_injected: false,
@@ -170,6 +172,7 @@ fn evidence(name: &Text) -> Evidence {
         tls: tls_facts(0x0301, name),
         places: vec!["198.51.100.25:110 pop3 alice".to_owned(); 2],
         attempts: Some([3, 1]),
+        overlap: None,
         seconds: Some(12),
     }
 }

@@ -168,6 +168,21 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
         findings: tally.finding_lines(),
         problems: intake.unreadable.iter().chain(&intake.damaged).cloned().chain(uncompared).collect(),
         evicted: counters.evicted,
+        odd: odd(counters),
         status: Some(status).filter(|(status, _)| *status != 0),
     }
+}
+
+/// What hosts in order do not send, or what the sensor had no room for.
+fn odd(counters: &Counters) -> Vec<(&'static str, u64)> {
+    let stream = &counters.stream;
+    vec![
+        ("copies that differ", stream.conflicts),
+        ("resets ignored", stream.rst_ignored),
+        ("SYN in a connection", stream.syn_ignored),
+        ("far from the stream", stream.wild),
+        ("wrong checksum", stream.unsound),
+        ("no room to reorder", stream.reorder_full),
+        ("SYN forgotten", counters.embryos_dropped),
+    ]
 }

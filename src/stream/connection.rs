@@ -19,6 +19,13 @@ pub trait Receiver {
     fn data(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark);
     /// `len` octets of one side that the capture does not hold.
     fn gap(&mut self, side: Side, offset: u64, len: u64, at: PacketRef);
+    /// Octets of one side once more, all of them at places that were handed over. Says whether they are known to
+    /// differ from what was.
+    fn again(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) -> bool;
+    /// The octet at this place, yet to come, is marked urgent.
+    fn urgent(&mut self, side: Side, offset: u64, mark: Mark);
+    /// Octets that differ from others which wait at their place: those are handed over in their turn.
+    fn differs(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark);
 }
 
 /// What happened in reassembly, counted over all connections of an engine.
@@ -44,6 +51,8 @@ pub struct Counts {
     pub wild: u64,
     /// Segments dropped because no reorder buffer was free.
     pub reorder_full: u64,
+    /// Wrong TCP checksums among the short segments of possible mail: those of the capturing host itself, or forged.
+    pub unsound: u64,
 }
 
 impl Counts {
@@ -59,6 +68,7 @@ impl Counts {
         self.syn_ignored += other.syn_ignored;
         self.wild += other.wild;
         self.reorder_full += other.reorder_full;
+        self.unsound += other.unsound;
     }
 }
 
@@ -190,15 +200,29 @@ impl Connection {
             env.counts.wild += 1;
             return;
         };
+        let mark = Mark { at, seen, end: 0 };
         let half = &self.halves[side.index()];
         let Some((offset, payload)) = half.trim(place, segment) else {
             env.counts.repeated += 1;
+            if let Some((offset, payload)) = half.known_part(place, segment) {
+                env.counts.conflicts += u64::from(receiver.again(side, offset, payload, mark));
+            }
             return;
         };
+        if offset < half.next {
+            let known = payload.len().min((half.next - offset) as usize);
+            env.counts.conflicts += u64::from(receiver.again(side, offset, &payload[..known], mark));
+        }
+        let half = &self.halves[side.index()];
+        if let Some(at) = urgent_octet(segment)
+            && let Ok(urgent) = u64::try_from(place + i64::from(at))
+            && urgent >= half.next
+        {
+            receiver.urgent(side, urgent, mark);
+        }
         // What fills a hole shows that the sender does not think it filled.
         let filled = half.is_next(offset, payload).then_some(side);
         self.release_overdue(filled, clock, env, receiver);
-        let mark = Mark { at, seen, end: 0 };
         if payload.is_empty() {
             if !segment.flags.has(Flags::FIN) {
                 return;
@@ -310,10 +334,14 @@ impl Connection {
             env.counts.reorder_full += 1;
             return self.jump(side, offset, fresh, mark, env, receiver);
         };
-        match reorder.insert(offset, fresh, mark) {
-            Ok(conflicts) => {
+        let counts = &mut *env.counts;
+        let stored = reorder.insert(offset, fresh, mark, |at, octets| {
+            counts.conflicts += 1;
+            receiver.differs(side, at, octets, mark);
+        });
+        match stored {
+            Ok(()) => {
                 env.counts.reordered += 1;
-                env.counts.conflicts += conflicts;
                 half.ahead = None;
             }
             Err(_) => self.overflow(side, offset, fresh, mark, env, receiver),
@@ -520,6 +548,16 @@ impl Obstacle {
     fn is_hole_of(&self, wanted: Side) -> bool {
         matches!(self, Self::Hole(side, _) if *side == wanted)
     }
+}
+
+/// Place in the payload of the octet that the urgent pointer marks, as receivers read it (RFC 6093 §3.2).
+fn urgent_octet(segment: &Segment<'_>) -> Option<u16> {
+    const URG: u8 = 0x20;
+    if !segment.flags.has(URG) {
+        return None;
+    }
+    let pointer = u16::from_be_bytes([*segment.tcp.get(18)?, *segment.tcp.get(19)?]);
+    pointer.checked_sub(1).filter(|at| usize::from(*at) < segment.payload.len())
 }
 
 /// What connections of one engine share.

@@ -70,6 +70,14 @@ impl Half {
         Some((u64::try_from(place).unwrap_or(0), segment.payload.get(before..).unwrap_or_default()))
     }
 
+    /// Of a segment with nothing new: what it says again. A keep-alive's octet is garbage.
+    pub(super) fn known_part<'a>(&self, place: i64, segment: &Segment<'a>) -> Option<(u64, &'a [u8])> {
+        let is_keep_alive = segment.payload_len == 1 && place + 1 >= self.next.cast_signed();
+        let before = usize::try_from(-place).unwrap_or(0);
+        let payload = segment.payload.get(before..).filter(|payload| !payload.is_empty() && !is_keep_alive)?;
+        Some((u64::try_from(place).unwrap_or(0), payload))
+    }
+
     pub(super) fn is_next(&self, offset: u64, payload: &[u8]) -> bool {
         offset <= self.next && self.next < offset + payload.len() as u64
     }

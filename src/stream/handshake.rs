@@ -65,6 +65,11 @@ impl Handshake {
                 return;
             }
         }
+        // Or both ends open at once, or the answer comes in two parts (RFC 9293 §3.5): who was first is the client. It may
+        // be a forged one that was, so this stands for itself as well.
+        for other in self.candidates.iter_mut().flatten().filter(|other| other.client != side) {
+            other.first[side.index()].get_or_insert(first);
+        }
         let mut candidate = Candidate { first: [None; 2], client: side, start: at, expected: None };
         candidate.first[side.index()] = Some(first);
         self.add(candidate);

@@ -39,3 +39,26 @@ impl Mark {
         Self { seen: Some(self.end), ..self }
     }
 }
+
+/// Octets of which copies were captured that differ, with what tells one copy from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// Whose they are.
+    pub direction: Direction,
+    /// Offset of the first.
+    pub begin: u64,
+    /// How many.
+    pub octets: u64,
+    /// Time to live, or hop limit, of the packets with the first copy and the later one.
+    pub ttl: [Option<u8>; 2],
+    /// Whether their TCP checksums are right.
+    pub is_sound: [Option<bool>; 2],
+    /// The later copy's time stamp (RFC 7323) is older than the first's.
+    pub is_older: Option<bool>,
+    /// The first copy was handed on before the later one came.
+    pub is_late: bool,
+    /// The copies were caught at two places: on other interfaces, in other VLANs, further on the path.
+    pub is_elsewhere: bool,
+    /// The octet is marked urgent, which receivers leave out or not (RFC 6093 §3).
+    pub is_urgent: bool,
+}

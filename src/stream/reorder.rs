@@ -1,5 +1,5 @@
 //! Octets that arrived before their turn: smoltcp's `Assembler` says which are there, its `RingBuffer` holds
-//! them. First copy wins; a later copy that differs is counted.
+//! them. The first copy is handed on; of a later one that differs the caller is told.
 //!
 //! Buffers are pooled and wiped as they drain, for they may hold a password.
 
@@ -65,16 +65,21 @@ impl Reorder {
         self.pieces.first().is_some_and(|piece| piece.offset == self.front)
     }
 
-    /// Stores what is new in `octets` at stream `offset` (not below `front`). Returns how many stored
-    /// pieces differ from this copy of them.
-    pub(super) fn insert(&mut self, offset: u64, octets: &[u8], mark: Mark) -> Result<u64, Full> {
+    /// Stores what is new in `octets` at stream `offset` (not below `front`). Tells `on_conflict` the parts that
+    /// differ from what is stored.
+    pub(super) fn insert(
+        &mut self,
+        offset: u64,
+        octets: &[u8],
+        mark: Mark,
+        mut on_conflict: impl FnMut(u64, &[u8]),
+    ) -> Result<(), Full> {
         let relative = usize::try_from(offset - self.front).map_err(|_| Full)?;
         if relative + octets.len() > REORDER_OCTETS || self.pieces.len() >= REORDER_PIECES - 2 {
             return Err(Full);
         }
         let end = offset + octets.len() as u64;
         let part = |from: u64, to: u64| &octets[(from - offset) as usize..(to - offset) as usize];
-        let mut conflicts = 0;
         let mut at = offset;
         // Walk the stored pieces that touch the range; what lies between them is new.
         let mut index = self.pieces.partition_point(|piece| piece.offset + piece.len as u64 <= offset);
@@ -85,14 +90,20 @@ impl Reorder {
                 index += 1;
             }
             let (from, to) = (offset.max(piece.offset), end.min(piece_end));
-            conflicts += u64::from(!self.holds(from, part(from, to)));
+            if !self.holds(from, part(from, to)) {
+                let is_at_end = index + 1 == self.pieces.len() && from + 1 == piece_end;
+                // A keep-alive's octet is garbage (RFC 9293 §3.8.4).
+                if octets.len() > 1 || !is_at_end {
+                    on_conflict(from, part(from, to));
+                }
+            }
             at = piece_end;
             index += 1;
         }
         if at < end {
             self.store(at, part(at, end), mark)?;
         }
-        Ok(conflicts)
+        Ok(())
     }
 
     /// Stores octets none of which is there yet.

@@ -23,15 +23,17 @@ pub enum Class {
     Embryo = 0,
     /// Over; stragglers may come.
     Closed = 1,
-    /// Encrypted or no mail: nothing more to learn.
-    Other = 2,
+    /// Mail under TLS: nothing more to learn, only the session to be told.
+    Settled = 2,
+    /// No mail: kept so that it is not looked at again.
+    Other = 3,
     /// May be mail, or is.
-    Mail = 3,
+    Mail = 4,
 }
 
 impl Class {
     /// In the order in which they are evicted.
-    pub const ALL: [Self; 4] = [Self::Embryo, Self::Closed, Self::Other, Self::Mail];
+    pub const ALL: [Self; 5] = [Self::Embryo, Self::Closed, Self::Settled, Self::Other, Self::Mail];
 }
 
 #[derive(Clone, Copy)]
@@ -56,7 +58,8 @@ pub struct FlowTable<V> {
     index: HashTable<u32>,
     // Attackers choose ports and addresses: a fixed hash would let them choose collisions too.
     hasher: RandomState,
-    lists: [List; 4],
+    lists: [List; Class::ALL.len()],
+    counts: [usize; Class::ALL.len()],
     limit: usize,
 }
 
@@ -69,7 +72,8 @@ impl<V: Default> FlowTable<V> {
             free: Vec::new(),
             index: HashTable::new(),
             hasher: RandomState::default(),
-            lists: [List { oldest: NONE, newest: NONE }; 4],
+            lists: [List { oldest: NONE, newest: NONE }; Class::ALL.len()],
+            counts: [0; Class::ALL.len()],
             limit: limit.clamp(1, NONE as usize - 1),
         }
     }
@@ -84,6 +88,12 @@ impl<V: Default> FlowTable<V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
+    }
+
+    /// Flows of one class.
+    #[must_use]
+    pub fn count(&self, class: Class) -> usize {
+        self.counts[class as usize]
     }
 
     /// Whether the next new flow needs another one to leave.
@@ -197,6 +207,7 @@ impl<V: Default> FlowTable<V> {
     fn unlink(&mut self, slot: u32) {
         let Node { older, newer, class, .. } = self.nodes[slot as usize];
         let list = &mut self.lists[class as usize];
+        self.counts[class as usize] -= 1;
         match self.nodes.get_mut(older as usize) {
             Some(node) => node.newer = newer,
             None => list.oldest = newer,
@@ -211,6 +222,7 @@ impl<V: Default> FlowTable<V> {
         let node = &mut self.nodes[slot as usize];
         let list = &mut self.lists[node.class as usize];
         let older = list.newest;
+        self.counts[node.class as usize] += 1;
         (node.older, node.newer) = (older, NONE);
         list.newest = slot;
         match self.nodes.get_mut(older as usize) {
@@ -256,6 +268,7 @@ mod tests {
         }
         assert_eq!(order, [3, 1, 2], "mail leaves last");
         assert!(table.is_empty());
+        assert!(Class::ALL.iter().all(|&class| table.count(class) == 0));
         let (again, _) = table.touch(&key(2), Timestamp(10));
         assert_eq!(*table.value(again), 0, "a removed flow leaves nothing behind");
     }

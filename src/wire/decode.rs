@@ -2,51 +2,8 @@
 //! the property test below, for IPv6 extension headers and everything odd.
 
 use super::link::{self, be16};
-use super::{Endpoint, Frame, LinkType, SeqNumber};
+use super::{Endpoint, Flags, Frame, LinkType, Segment, SeqNumber};
 use etherparse::{IpNumber, LaxIpSlice};
-
-/// TCP flags (RFC 9293 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Flags(pub u8);
-
-impl Flags {
-    /// No more data from the sender.
-    pub const FIN: u8 = 0x01;
-    /// Synchronise sequence numbers.
-    pub const SYN: u8 = 0x02;
-    /// Reset the connection.
-    pub const RST: u8 = 0x04;
-    /// The acknowledgement field is significant.
-    pub const ACK: u8 = 0x10;
-
-    /// Whether any of `mask` is set.
-    #[must_use]
-    #[inline]
-    pub fn has(self, mask: u8) -> bool {
-        self.0 & mask != 0
-    }
-}
-
-/// One TCP segment, payload borrowed from the frame.
-#[derive(Clone, Copy)]
-pub struct Segment<'a> {
-    /// Who sent it.
-    pub source: Endpoint,
-    /// To whom.
-    pub destination: Endpoint,
-    /// Sequence number of the first payload octet (of the SYN itself when that is set).
-    pub seq: SeqNumber,
-    /// Acknowledgement, when its flag is set.
-    pub ack: Option<SeqNumber>,
-    /// The flags.
-    pub flags: Flags,
-    /// The octets that were captured.
-    pub payload: &'a [u8],
-    /// Payload octets on the wire; larger than `payload` when the capture cut the frame.
-    pub payload_len: u32,
-    /// Outermost VLAN identifier.
-    pub vlan: Option<u16>,
-}
 
 /// Why a frame is no segment. Each is counted; together with the segments they are all frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +50,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Skip> {
     let octets = frame.octets;
     // Plain Ethernet with IPv4 is nine frames in ten: no call, no loop.
     let network = if frame.link_type == LinkType::ETHERNET && be16(octets, 12) == Some(0x0800) {
-        link::Network { octets: &octets[14..], vlan: None }
+        link::Network { octets: &octets[14..], vlans: [None; 2] }
     } else {
         link::strip(frame.link_type, octets)?
     };
@@ -104,7 +61,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Skip> {
         Some(_) => return Err(Skip::Malformed),
         None => return Err(Skip::Truncated),
     };
-    segment.vlan = network.vlan;
+    segment.vlans = network.vlans;
     Ok(segment)
 }
 
@@ -129,7 +86,7 @@ fn ipv4(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
     let destination = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
     let datagram = octets.get(header_len..total_len.min(octets.len())).ok_or(Skip::Truncated)?;
     let addresses = (Endpoint::v4(source), Endpoint::v4(destination));
-    tcp(datagram, total_len - header_len, addresses, cut)
+    tcp(datagram, total_len - header_len, addresses, header[8], cut)
 }
 
 #[inline]
@@ -140,7 +97,7 @@ fn ipv6(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
         return ipv6_with_extensions(octets, cut);
     }
     let datagram = &octets[40..octets.len().min(40 + payload_len)];
-    tcp(datagram, payload_len, ipv6_addresses(header), cut)
+    tcp(datagram, payload_len, ipv6_addresses(header), header[7], cut)
 }
 
 fn ipv6_addresses(header: &[u8; 40]) -> (u128, u128) {
@@ -163,7 +120,7 @@ fn ipv6_with_extensions(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
     let declared = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let before = payload.payload.as_ptr() as usize - octets.as_ptr() as usize - 40;
     let wire_len = if declared == 0 { payload.payload.len() } else { declared.saturating_sub(before) };
-    tcp(payload.payload, wire_len, ipv6_addresses(header), cut)
+    tcp(payload.payload, wire_len, ipv6_addresses(header), header[7], cut)
 }
 
 /// Names what the datagram holds instead of TCP; 4, 41 and 47 are IP in IP and GRE.
@@ -172,7 +129,7 @@ fn not_tcp(protocol: u8) -> Skip {
 }
 
 #[inline]
-fn tcp(octets: &[u8], wire_len: usize, addresses: (u128, u128), cut: bool) -> Result<Segment<'_>, Skip> {
+fn tcp(octets: &[u8], wire_len: usize, addresses: (u128, u128), ttl: u8, cut: bool) -> Result<Segment<'_>, Skip> {
     let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated) };
     let header_len = usize::from(header[12] >> 4) * 4;
     if header_len < 20 || header_len > wire_len {
@@ -191,7 +148,10 @@ fn tcp(octets: &[u8], wire_len: usize, addresses: (u128, u128), cut: bool) -> Re
         flags,
         payload,
         payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
-        vlan: None,
+        vlans: [None; 2],
+        tunnel: None,
+        ttl,
+        tcp: octets,
     })
 }
 

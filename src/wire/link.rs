@@ -42,17 +42,17 @@ mod ether_type {
 /// 802.1Q tags that are followed; deeper stacks are malformed, not a reason to loop.
 const VLAN_DEPTH: usize = 8;
 
-/// What the link header said: the network header's octets and the outermost VLAN, if any.
+/// What the link header said: the network header's octets and the outermost VLANs, if any.
 pub(super) struct Network<'a> {
     pub(super) octets: &'a [u8],
-    pub(super) vlan: Option<u16>,
+    pub(super) vlans: [Option<u16>; 2],
 }
 
 /// Strips the link header.
 pub(super) fn strip(link_type: LinkType, octets: &[u8]) -> Result<Network<'_>, Skip> {
     match link_type {
         LinkType::ETHERNET => ethernet(octets),
-        LinkType::RAW | LinkType(12 | 14) | LinkType::IPV4 | LinkType::IPV6 => Ok(Network { octets, vlan: None }),
+        LinkType::RAW | LinkType(12 | 14) | LinkType::IPV4 | LinkType::IPV6 => Ok(Network { octets, vlans: [None; 2] }),
         LinkType::NULL | LinkType::LOOP => loopback(octets),
         LinkType::LINUX_SLL => cooked(octets, 14, 16),
         LinkType::LINUX_SLL2 => cooked(octets, 0, 20),
@@ -68,14 +68,16 @@ fn ethernet(octets: &[u8]) -> Result<Network<'_>, Skip> {
 }
 
 fn by_ether_type(mut ether_type: u16, mut rest: &[u8]) -> Result<Network<'_>, Skip> {
-    let mut vlan = None;
+    let mut vlans = [None; 2];
     for _ in 0..=VLAN_DEPTH {
         match ether_type {
-            ether_type::IPV4 | ether_type::IPV6 => return Ok(Network { octets: rest, vlan }),
+            ether_type::IPV4 | ether_type::IPV6 => return Ok(Network { octets: rest, vlans }),
             ether_type::VLAN | ether_type::QINQ | ether_type::QINQ_OLD => {
                 let tag = be16(rest, 0).ok_or(Skip::Truncated)?;
                 ether_type = be16(rest, 2).ok_or(Skip::Truncated)?;
-                vlan = vlan.or(Some(tag & 0x0fff));
+                if let Some(free) = vlans.iter_mut().find(|vlan| vlan.is_none()) {
+                    *free = Some(tag & 0x0fff);
+                }
                 rest = &rest[4..];
             }
             ether_type::MPLS | ether_type::MPLS_UPSTREAM | ether_type::PPPOE_SESSION => return Err(Skip::Tunnel),
@@ -88,7 +90,7 @@ fn by_ether_type(mut ether_type: u16, mut rest: &[u8]) -> Result<Network<'_>, Sk
 /// The protocol family differs between systems (AF_INET6 is 10, 24, 28 or 30) and its octet order with
 /// the machine, so the IP header's own version nibble decides.
 fn loopback(octets: &[u8]) -> Result<Network<'_>, Skip> {
-    octets.get(4..).map(|octets| Network { octets, vlan: None }).ok_or(Skip::Truncated)
+    octets.get(4..).map(|octets| Network { octets, vlans: [None; 2] }).ok_or(Skip::Truncated)
 }
 
 fn cooked(octets: &[u8], protocol_at: usize, header_len: usize) -> Result<Network<'_>, Skip> {
@@ -105,7 +107,7 @@ fn ppp(octets: &[u8]) -> Result<Network<'_>, Skip> {
         _ => return Err(Skip::Truncated),
     };
     match protocol {
-        0x0021 | 0x0057 => Ok(Network { octets: rest, vlan: None }),
+        0x0021 | 0x0057 => Ok(Network { octets: rest, vlans: [None; 2] }),
         _ => Err(Skip::NotIp),
     }
 }

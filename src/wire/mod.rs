@@ -7,12 +7,16 @@
 mod decode;
 mod endpoint;
 mod link;
+mod segment;
 mod seq;
+mod tunnel;
 
-pub use decode::{Flags, Segment, Skip, decode};
+pub use decode::{Skip, decode};
 pub use endpoint::Endpoint;
 pub use link::LinkType;
+pub use segment::{Flags, Segment};
 pub use seq::SeqNumber;
+pub use tunnel::{Tunnel, TunnelKind};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z as the capture stamped the packet; never the time of this run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

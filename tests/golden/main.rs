@@ -9,7 +9,7 @@ mod script;
 
 use barewire::finding::{CATALOGUE, Record, severity_name};
 use barewire::mail::Outcome;
-use barewire::testing::{Link, Packet, collect, frames, pcap, run, shake};
+use barewire::testing::{Link, Packet, collect, frames, run, shake, snapped};
 use script::Script;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ fn stage(case: &Path, script: &Script) -> PathBuf {
         std::fs::copy(&capture, folder.join(capture.file_name().expect("a name"))).expect("a copy");
     }
     if case.join("dialogue.txt").exists() {
-        let octets = pcap(&frames(&script.packets(1460), Link::Ethernet));
+        let octets = snapped(&frames(&script.packets(1460), Link::Ethernet), script.snap);
         std::fs::write(folder.join("input.pcap"), octets).expect("a capture");
     }
     folder

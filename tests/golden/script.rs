@@ -1,7 +1,7 @@
 //! The form of `dialogue.txt`; `testdata/cases/README.md` tells it to people.
 
-use barewire::testing::{Packet, Speaker, Transcript};
-use barewire::wire::{Endpoint, Timestamp};
+use barewire::testing::{PUSH, Packet, Speaker, Stray, Transcript, URGENT};
+use barewire::wire::{Endpoint, Flags, Timestamp};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -13,25 +13,35 @@ pub(crate) struct Script {
     pub(crate) findings: Vec<String>,
     /// `user mechanism outcome validity` of every login, in their order.
     pub(crate) logins: Vec<String>,
+    /// Octets that the capture kept of each frame.
+    pub(crate) snap: usize,
     connections: Vec<Transcript>,
 }
 
 impl Script {
     pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut script =
-            Self { options: Vec::new(), findings: Vec::new(), logins: Vec::new(), connections: Vec::new() };
+        let mut script = Self {
+            options: Vec::new(),
+            findings: Vec::new(),
+            logins: Vec::new(),
+            snap: usize::MAX,
+            connections: Vec::new(),
+        };
         for line in text.lines().filter(|line| !line.is_empty()) {
             script.line(line);
         }
         script
     }
 
-    /// All packets in the order of time, in segments of at most `segment` octets.
+    /// All packets in segments of at most `segment` octets; of several connections in the order of time.
     pub(crate) fn packets(&self, segment: usize) -> Vec<Packet> {
         let play = |connection: &Transcript| connection.clone().segment(segment).play();
         let mut packets: Vec<Packet> = self.connections.iter().flat_map(play).collect();
-        packets.sort_by_key(|packet| packet.time);
+        // The clock of one alone may go backwards.
+        if self.connections.len() > 1 {
+            packets.sort_by_key(|packet| packet.time);
+        }
         packets
     }
 
@@ -46,6 +56,9 @@ impl Script {
             },
             // No two connections begin with the same numbers.
             "@ " => self.connections.push(connection(rest, self.connections.len() as u32)),
+            "> " => self.change(|transcript| transcript.stray(stray(rest))),
+            "~ " => self.change(|transcript| transcript.set_clock(rest.parse().expect("seconds"))),
+            "% " => self.snap = rest.parse().expect("octets"),
             "T:" => tls(rest.trim()).into_iter().for_each(|(speaker, octets)| {
                 self.change(|transcript| transcript.say(speaker, &octets));
             }),
@@ -104,6 +117,33 @@ fn connection(settings: &str, number: u32) -> Transcript {
             if value("only").is_some() { transcript.only(speaker) } else { transcript.reset_by(speaker) }
         }
     }
+}
+
+/// `C FA seq=-1 ack=2 urgent=3 : octets`.
+fn stray(text: &str) -> Stray {
+    let (head, said) = text.split_once(" : ").unwrap_or((text, ""));
+    let mut words = head.split(' ');
+    let speaker = if words.next() == Some("C") { Speaker::Client } else { Speaker::Server };
+    let flag = |letter| match letter {
+        'S' => Flags::SYN,
+        'A' => Flags::ACK,
+        'F' => Flags::FIN,
+        'R' => Flags::RST,
+        'P' => PUSH,
+        'U' => URGENT,
+        other => panic!("no flag: {other}"),
+    };
+    let flags = words.next().expect("flags").chars().map(flag).fold(0, |flags, flag| flags | flag);
+    let mut stray = Stray { speaker, flags, seq: 0, ack: 0, urgent: 0, payload: unescaped(said) };
+    for (name, value) in words.filter_map(|word| word.split_once('=')) {
+        match name {
+            "seq" => stray.seq = value.parse().expect("a number"),
+            "ack" => stray.ack = value.parse().expect("a number"),
+            "urgent" => stray.urgent = value.parse().expect("a number"),
+            other => panic!("no setting of a packet: {other}"),
+        }
+    }
+    stray
 }
 
 fn endpoint(text: &str, port: u16) -> Endpoint {

@@ -76,6 +76,8 @@ pub enum FindingId {
     TlsWeakCipher,
     /// Certificate that a client should not take.
     TlsCertificateProblem,
+    /// Copies of octets differ.
+    StreamAmbiguousOverlap,
     /// The dialogue could not be followed.
     ProtocolDesync,
     /// The capture does not hold all of the mail traffic.
@@ -251,7 +253,7 @@ const STATE: &str = "One step graver when the same connection shows an interfere
                      while only possible.";
 
 /// The one list, in the order of [`FindingId`].
-pub static CATALOGUE: [Entry; 36] = [
+pub static CATALOGUE: [Entry; 37] = [
     exposure::CLEARTEXT_PASSWORD,
     exposure::CLEARTEXT_BEARER_TOKEN,
     exposure::CRACKABLE_AUTH_EXCHANGE,
@@ -286,6 +288,7 @@ pub static CATALOGUE: [Entry; 36] = [
     transport::TLS_DEPRECATED_VERSION,
     transport::TLS_WEAK_CIPHER,
     transport::TLS_CERTIFICATE_PROBLEM,
+    quality::STREAM_AMBIGUOUS_OVERLAP,
     quality::PROTOCOL_DESYNC,
     quality::COVERAGE_GAP,
 ];

@@ -3,8 +3,9 @@
 use super::{Case, Court, was_answered};
 use crate::finding::catalogue::FindingId;
 use crate::finding::record::{Finding, Login, Record};
-use crate::mail::{Attempt, LoginOffer, Outcome, Reason, SecretClass, UNKNOWN_MECHANISM, Username, Variant};
-use crate::secret::{Fingerprint, FingerprintClass, FingerprintKey};
+use crate::mail::{
+    Attempt, Confidence, LoginOffer, Outcome, Reason, SecretClass, UNKNOWN_MECHANISM, Username, Variant,
+};
 use crate::stream::{Direction, Mark};
 
 /// Replies that say: not without TLS (RFC 4954 §6, RFC 3207 §4, RFC 5530 §3, RFC 4643 §2, RFC 5804 §1.3).
@@ -25,7 +26,10 @@ impl Case {
             attempt.secret.as_ref().and_then(|secret| secret.weakness(user, &weak.digests))
         });
         let knew = self.offers.logins_at(attempt.mark);
-        let fingerprint = fingerprint(&attempt, court.key);
+        let fingerprint = attempt.fingerprint(court.key);
+        if attempt.is_ambiguous {
+            self.ambiguity.get_or_insert_default().holds = Some("credential");
+        }
         let login = Login {
             flow: self.acting,
             ordinal: self.clear.attempts,
@@ -41,10 +45,15 @@ impl Case {
             domain: attempt.domain,
             authzid: attempt.authzid,
             fingerprint,
+            is_ambiguous: attempt.is_ambiguous,
+            other_fingerprint: attempt.other_fingerprint,
             outcome: attempt.outcome,
             is_inferred: attempt.is_inferred,
             code: attempt.code,
-            confidence: attempt.confidence.min(self.confidence),
+            confidence: match attempt.is_ambiguous {
+                true => attempt.confidence.min(self.confidence).min(Confidence::Probable),
+                false => attempt.confidence.min(self.confidence),
+            },
             starttls: self.starttls(self.offers.at(attempt.mark)),
         };
         // What the connection went through first: it weighs on the exposure.
@@ -174,13 +183,4 @@ fn forbidden(login: &Login, knew: Option<LoginOffer>) -> Option<&'static str> {
         (false, true) => Some("afterwards"),
         (false, false) => None,
     }
-}
-
-fn fingerprint(attempt: &Attempt, key: &FingerprintKey) -> Option<Fingerprint> {
-    let class = match attempt.class {
-        SecretClass::Password => FingerprintClass::Password,
-        SecretClass::Bearer => FingerprintClass::Bearer,
-        SecretClass::Crackable | SecretClass::None => return None,
-    };
-    attempt.secret.as_ref().map(|secret| key.fingerprint(class, secret))
 }

@@ -16,11 +16,11 @@ use super::record::{Coverage, Finding, Flow, Offer, Record, Session, Starttls, T
 use super::software::{self, ClientSigns, ServerSigns, Software};
 use super::uid::Uid;
 use crate::mail::{
-    Confidence, ContentStep, End, Injection, Instruction, Observation, Outcome, Reason, StarttlsReply, Text,
+    Confidence, ContentStep, End, Injection, Instruction, Observation, Outcome, Protocol, Reason, StarttlsReply, Text,
     TlsFailure, Username,
 };
 use crate::secret::FingerprintKey;
-use crate::stream::{Direction, Mark};
+use crate::stream::{Direction, Mark, Overlap};
 use crate::wire::PacketRef;
 use offers::Offers;
 
@@ -132,6 +132,24 @@ struct Clear {
     challenge_refused: bool,
 }
 
+/// Copies of octets that differ, and what they are.
+#[derive(Default)]
+struct Ambiguity {
+    /// The first of each direction, with the octets of all.
+    overlaps: [Option<(PacketRef, Overlap)>; 2],
+    /// What depends on them.
+    holds: Option<&'static str>,
+}
+
+impl Ambiguity {
+    fn note(&mut self, mark: Mark, overlap: Overlap) {
+        match &mut self.overlaps[overlap.direction.index()] {
+            Some((_, known)) => known.octets = known.octets.saturating_add(overlap.octets),
+            none => *none = Some((mark.at, overlap)),
+        }
+    }
+}
+
 /// What is known of one connection.
 pub struct Case {
     flow: Flow,
@@ -156,6 +174,7 @@ pub struct Case {
     is_asymmetric: bool,
     /// Octets were lost so far, or the beginning was not captured.
     is_lossy: bool,
+    ambiguity: Option<Box<Ambiguity>>,
     /// Findings that were told, by id.
     raised: u64,
     /// Identities of exposures on this connection.
@@ -183,9 +202,16 @@ impl Case {
             is_compressed: false,
             is_asymmetric: false,
             is_lossy: false,
+            ambiguity: None,
             raised: 0,
             related: Vec::new(),
         }
+    }
+
+    /// What is spoken.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.flow.protocol
     }
 
     /// Takes one fact.
@@ -206,7 +232,16 @@ impl Case {
                 self.offers.add(list, self.is_lossy || self.clear.may_be_in);
             }
             Observation::Capabilities(_) => {}
-            Observation::NoCapabilities(reason) => self.offers.add_unknown(reason),
+            Observation::NoCapabilities(reason) => {
+                if reason == Reason::Ambiguous {
+                    self.ambiguity.get_or_insert_default().holds.get_or_insert("capability");
+                    // It may be the list that was taken for certain until now.
+                    self.offers = Offers::default();
+                }
+                self.offers.add_unknown(reason);
+            }
+            Observation::Ambiguous(overlap) => self.ambiguity.get_or_insert_default().note(mark, overlap),
+            Observation::Rewritten => self.rewritten(mark, court),
             Observation::StarttlsRequested => self.upgrade.is_requested = true,
             Observation::StarttlsReplied { reply, code, end } => {
                 self.upgrade.reply = Some((reply, code));
@@ -324,6 +359,28 @@ impl Case {
         })
     }
 
+    /// One finding for each direction: the first of its overlaps, and how many octets they have.
+    fn conclude_ambiguity(&mut self, court: &mut Court<'_>) {
+        let Ambiguity { overlaps, holds } = *self.ambiguity.take().unwrap_or_default();
+        for (at, overlap) in overlaps.into_iter().flatten() {
+            let mut finding = self.finding(FindingId::StreamAmbiguousOverlap, at, self.offers.overall());
+            let evidence = finding.evidence_mut();
+            (evidence.octets, evidence.overlap) = (Some(overlap.octets), Some(overlap));
+            evidence.kind = holds.or(Some("octets"));
+            self.raise(finding, court);
+        }
+    }
+
+    /// What one place on the path has and another has not somebody between them has taken out.
+    fn rewritten(&mut self, mark: Mark, court: &mut Court<'_>) {
+        if self.has_raised(FindingId::StarttlsStripped) {
+            return;
+        }
+        let mut finding = self.finding(FindingId::StarttlsStripped, mark.at, Offer::Unknown(Reason::Ambiguous));
+        finding.evidence_mut().kind = Some("two-views");
+        self.raise(finding, court);
+    }
+
     fn preauth(&mut self, mark: Mark, court: &mut Court<'_>) {
         self.clear.is_logged_in = true;
         if !is_on_one_host(&self.flow) {
@@ -372,6 +429,7 @@ impl Case {
     pub fn conclude(mut self, ending: &Ending, court: &mut Court<'_>) {
         self.conclude_logins(court);
         self.conclude_transport(ending, court);
+        self.conclude_ambiguity(court);
         let coverage = self.coverage(ending);
         if let Coverage::Partial(reason @ (Reason::Gap | Reason::Asymmetric | Reason::Evicted)) = coverage {
             let gap = Finding::new(FindingId::CoverageGap, None, ending.at, Confidence::Confirmed);

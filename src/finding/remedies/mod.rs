@@ -201,6 +201,7 @@ pub fn server_topic(id: FindingId) -> Option<Topic> {
         | Id::StarttlsAcceptedNoTls
         | Id::StarttlsResponseInjection
         | Id::ProtocolDesync
+        | Id::StreamAmbiguousOverlap
         | Id::CoverageGap => return None,
     })
 }
@@ -221,6 +222,7 @@ pub fn client_topic(id: FindingId) -> Option<Topic> {
         | Id::TlsCertificateProblem
         | Id::TlsHandshakeFailed
         | Id::ProtocolDesync
+        | Id::StreamAmbiguousOverlap
         | Id::CoverageGap => None,
         _ => Some(Topic::RequireTls),
     }

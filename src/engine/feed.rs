@@ -1,0 +1,413 @@
+//! From the pieces of a connection to its probe or detector, and from what comes of it to its case. Where copies of
+//! octets differ, to a second reading as well.
+
+use super::doubt::{Doubt, Fact, Told, Trust, fact};
+use super::tail::Origin;
+use super::{App, Settings, Talk};
+use crate::finding::{Case, Court, Record};
+use crate::limits::{CONFLICTS, DOUBTS};
+use crate::mail::{
+    Confidence, End, Interest, Known, Observation, Out, Outcome, Probe, Protocol, Released, Start, Verdict,
+};
+use crate::stream::{Direction, Mark, Overlap, Receiver, Side};
+use crate::wire::PacketRef;
+
+/// Takes the pieces of one connection.
+pub(super) struct Feed<'a> {
+    pub(super) talk: &'a mut Talk,
+    pub(super) settings: &'a Settings,
+    pub(super) out: &'a mut Out,
+    pub(super) records: &'a mut Vec<Record>,
+    /// Second readings under way in this engine.
+    pub(super) doubts: &'a mut usize,
+    /// Where the segment at hand was caught.
+    pub(super) at: PacketRef,
+    pub(super) origin: Option<Origin>,
+}
+
+/// Packets of a connection before which no mail is not believed, where the port says mail.
+const HASTE: u64 = 8;
+
+impl Receiver for Feed<'_> {
+    #[inline]
+    fn data(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
+        let direction = self.talk.direction(side);
+        self.talk.server_captured |= direction == Direction::ToClient;
+        if !matches!(self.talk.app, App::Done(_) | App::NotMail) || self.talk.doubt.is_some() {
+            // What waited for its turn was caught elsewhere.
+            let origin = self.origin.filter(|_| mark.at == self.at);
+            self.talk.tail.push(side, offset, octets, mark, origin);
+        }
+        match &mut self.talk.app {
+            App::Probing(probe) => {
+                if probe.push(direction, offset, octets, mark) {
+                    self.probe(false);
+                }
+                return;
+            }
+            App::Mail(detector, _) => {
+                let interest = detector.on_data(direction, offset, octets, mark, self.out);
+                if self.talk.doubt.is_none() {
+                    if !self.out.is_empty() {
+                        self.judge();
+                    }
+                    return self.heed(interest);
+                }
+                self.heed(interest);
+            }
+            App::NotMail => return,
+            App::Done(_) if self.talk.doubt.is_none() => return,
+            App::Done(_) => {}
+        }
+        self.read_twice(side, offset, octets, mark);
+    }
+
+    fn gap(&mut self, side: Side, offset: u64, len: u64, at: PacketRef) {
+        let direction = self.talk.direction(side);
+        let mark = Mark { at, seen: None, end: 0 };
+        match &mut self.talk.app {
+            App::Probing(probe) => probe.push_gap(direction, len, mark),
+            App::Mail(detector, _) => detector.on_gap(direction, len, mark, self.out),
+            App::Done(_) if self.talk.doubt.is_some() => {}
+            App::Done(_) | App::NotMail => return,
+        }
+        self.talk.has_gap[direction.index()] = true;
+        self.talk.tail.push_gap(side, offset, len, mark);
+        self.tell_both(|doubt, out| doubt.on_gap(direction, len, mark, out));
+    }
+
+    fn again(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) -> bool {
+        let (from, kept) = self.talk.tail.part(side, offset, octets.len());
+        let copy = &octets[octets.len().min((from - offset) as usize)..];
+        let differing = |(at, (first, later)): (usize, (&u8, &u8))| (first != later).then_some(at);
+        let mut places = kept.iter().zip(copy).enumerate().filter_map(differing);
+        let Some(begin) = places.next() else { return false };
+        let end = places.next_back().unwrap_or(begin) + 1;
+        self.conflict(side, from + begin as u64, &copy[begin..end], mark, true);
+        true
+    }
+
+    fn differs(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
+        self.conflict(side, offset, octets, mark, false);
+    }
+
+    fn urgent(&mut self, side: Side, offset: u64, mark: Mark) {
+        if matches!(self.talk.app, App::NotMail | App::Done(_)) {
+            return;
+        }
+        let direction = self.talk.direction(side);
+        let overlap = Overlap {
+            direction,
+            begin: offset,
+            octets: 1,
+            ttl: [None; 2],
+            is_sound: [None; 2],
+            is_older: None,
+            is_late: false,
+            is_elsewhere: false,
+            is_urgent: true,
+        };
+        if let Some(doubt) = self.doubt(overlap, mark) {
+            doubt.leave_out(side, offset);
+        }
+    }
+}
+
+impl Feed<'_> {
+    /// Another copy of octets says something else.
+    fn conflict(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark, is_late: bool) {
+        if matches!(self.talk.app, App::NotMail) || matches!(self.talk.app, App::Done(_)) && self.talk.doubt.is_none() {
+            return;
+        }
+        let first = self.talk.tail.origin(side, offset).copied();
+        let [before, later] = [first.and_then(|piece| piece.origin), self.origin];
+        let elsewhere = |a: Origin, b: Origin| a.vlan != b.vlan || a.ttl != b.ttl;
+        let is_elsewhere = before.zip(later).is_some_and(|(a, b)| elsewhere(a, b))
+            || first.is_some_and(|piece| piece.mark.at.input != mark.at.input);
+        let older = |a: Origin, b: Origin| Some(b.stamp?.wrapping_sub(a.stamp?).cast_signed() < 0);
+        let overlap = Overlap {
+            direction: self.talk.direction(side),
+            begin: offset,
+            octets: octets.len() as u64,
+            ttl: [before, later].map(|origin| origin.map(|origin| origin.ttl)),
+            is_sound: [before, later].map(|origin| origin.and_then(|origin| origin.is_sound)),
+            is_older: before.zip(later).and_then(|(a, b)| older(a, b)),
+            is_late,
+            is_elsewhere,
+            is_urgent: false,
+        };
+        if self.doubt(overlap, mark).is_some_and(|doubt| doubt.add(side, offset, octets)) && overlap.is_late {
+            self.read_anew();
+        }
+    }
+
+    /// Notes the overlap. `None`: too many connections are in doubt for this one to be read twice.
+    fn doubt(&mut self, overlap: Overlap, mark: Mark) -> Option<&mut Doubt> {
+        debug_assert!(self.out.is_empty(), "what was noted before was told");
+        let observed = Observation::Ambiguous(overlap);
+        let has_case = matches!(self.talk.app, App::Mail(..) | App::Done(_));
+        if has_case {
+            self.out.push(mark, observed);
+            self.judge();
+        }
+        let Talk { doubt, soundness, client, syn_refused, .. } = &mut *self.talk;
+        if doubt.is_none() && *self.doubts < DOUBTS {
+            *self.doubts += 1;
+            *doubt = Some(Box::default());
+        }
+        let doubt = doubt.as_deref_mut()?;
+        let side = if overlap.direction == Direction::ToServer { *client } else { client.other() };
+        doubt.is_elsewhere |= overlap.is_elsewhere;
+        doubt.trust = match overlap.is_sound {
+            // Where checksums are left to the network card, those of what it sends are never right.
+            // A receiver drops what is stamped earlier than what it has (RFC 7323 §5.3).
+            _ if overlap.is_older == Some(true) => Trust::First,
+            // The server did not take the data of the SYN, and has them sent again.
+            _ if overlap.begin < *syn_refused && side == *client => Trust::Last,
+            _ if soundness[side.index()].is_offloaded() => Trust::Neither,
+            [Some(true) | None, Some(false)] => Trust::First,
+            [Some(false), Some(true)] => Trust::Last,
+            _ => Trust::Neither,
+        };
+        if !has_case && doubt.noted.len() < CONFLICTS {
+            doubt.noted.push((mark, Observation::Ambiguous(overlap)));
+        }
+        Some(doubt)
+    }
+
+    /// The next octets, when the connection is in doubt.
+    fn read_twice(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
+        let direction = self.talk.direction(side);
+        let Some(doubt) = &mut self.talk.doubt else { return };
+        if doubt.is_read() {
+            return self.tell_both(|doubt, out| doubt.on_data(side, direction, offset, octets, mark, out));
+        }
+        if doubt.concerns(side, offset, octets.len()) {
+            return self.read_anew();
+        }
+        self.judge();
+    }
+
+    /// Lets the second reading take a step and tells what both have noted as one.
+    fn tell_both(&mut self, step: impl FnOnce(&mut Doubt, &mut Out)) {
+        let Some(doubt) = &mut self.talk.doubt else { return self.judge() };
+        let mut last = Out::default();
+        step(doubt, &mut last);
+        let first = self.out.drain().collect();
+        let is_settled = doubt.reconcile(first, last.drain().collect(), &self.settings.key, self.out);
+        let is_over = is_settled || !doubt.is_read() && matches!(self.talk.app, App::Done(_));
+        self.judge();
+        if is_over {
+            self.end_doubt();
+        }
+    }
+
+    pub(super) fn end_doubt(&mut self) {
+        if self.talk.doubt.take().is_some() {
+            *self.doubts -= 1;
+        }
+    }
+
+    /// Tells the story from the beginning of what is kept, in both readings; what the second has that the first had not
+    /// is news.
+    fn read_anew(&mut self) {
+        let (App::Mail(_, case) | App::Done(case)) = &self.talk.app else { return };
+        let protocol = case.protocol();
+        let current: Vec<(Mark, Observation)> = self.out.drain().collect();
+        let mut first = self.retold(protocol, None);
+        let Some(mut doubt) = self.talk.doubt.take() else { return };
+        let mut last = self.retold(protocol, Some((&doubt, doubt.copies())));
+        let mut covered = Vec::new();
+        while let Some(copies) = doubt.next_covered() {
+            let (released, mut told) = self.retold(protocol, Some((&doubt, copies)));
+            let mut out = Out::default();
+            let mut detector = released.detector;
+            detector.on_end(End::CaptureEnded, &mut out);
+            told.extend(out.drain());
+            covered.push(told);
+        }
+        let key = &self.settings.key;
+        // What the first reading told before now has been judged.
+        let mut rest: Vec<Fact> = current.iter().map(|(_, seen)| fact(seen, key)).collect();
+        first.1.retain(|(_, seen)| {
+            let fact = fact(seen, key);
+            let at = rest.iter().position(|known| *known == fact);
+            at.map(|at| rest.swap_remove(at)).is_none()
+        });
+        for told in covered {
+            doubt.tell_covered(told, [&first.1, &last.1], key, self.out);
+        }
+        let mut judged: Vec<Fact> = first.1.iter().map(|(_, seen)| fact(seen, key)).collect();
+        last.1.retain(|(_, seen)| {
+            let fact = fact(seen, key);
+            let at = judged.iter().position(|known| *known == fact);
+            at.map(|at| judged.swap_remove(at)).is_none()
+        });
+        doubt.begin(last.0.detector, last.0.interest == Interest::Closed);
+        doubt.reconcile(current, last.1, key, self.out);
+        self.talk.doubt = Some(doubt);
+        self.judge();
+    }
+
+    /// A detector that has read what is kept of the stream, and what it noted.
+    fn retold(&self, protocol: Protocol, doubt: Option<(&Doubt, usize)>) -> (Released, Vec<(Mark, Observation)>) {
+        let Talk { tail, is_midstream, server_captured, .. } = &*self.talk;
+        let probe = self.probe_of(doubt);
+        let mut out = Out::default();
+        let start = Start { is_midstream: *is_midstream || tail.is_cut, server_captured: *server_captured };
+        let released = probe.release(protocol, start, false, &mut out);
+        let told = out.drain().collect();
+        (released, told)
+    }
+
+    /// A probe that holds what is kept of the stream.
+    fn probe_of(&self, doubt: Option<(&Doubt, usize)>) -> Probe {
+        let mut probe = Probe::default();
+        Doubt::replay(doubt, &self.talk.tail, |side, offset, told, mark| {
+            let direction = self.talk.direction(side);
+            match told {
+                Told::Octets(octets) => drop(probe.push(direction, offset, octets, mark)),
+                Told::Gap(len) => probe.push_gap(direction, len, mark),
+            }
+        });
+        probe
+    }
+
+    /// Asks the probe what it has found.
+    pub(super) fn probe(&mut self, is_final: bool) {
+        let App::Probing(probe) = &self.talk.app else { return };
+        match self.ask(probe, is_final) {
+            Verdict::Undecided => {}
+            // On a port of mail one forged packet must not end it: the true one comes soon, and is read as well.
+            Verdict::NotMail if !is_final && self.is_hinted() && self.talk.packets < HASTE => {}
+            Verdict::NotMail => self.probe_again(is_final),
+            verdict => self.found(verdict),
+        }
+    }
+
+    fn is_hinted(&self) -> bool {
+        let port = self.talk.key.endpoint(self.talk.client.other()).port;
+        self.settings.ports.hint(port).is_some()
+    }
+
+    fn ask(&self, probe: &Probe, is_final: bool) -> Verdict {
+        let ports = [self.talk.client, self.talk.client.other()].map(|side| self.talk.key.endpoint(side).port);
+        let hint = self.settings.ports.hint(ports[1]);
+        let Talk { is_midstream, is_sure_of_ends, .. } = *self.talk;
+        probe.judge(&Known { hint, ports, is_midstream, is_sure_of_ends }, is_final)
+    }
+
+    /// No mail by the first copies of the octets; perhaps by the last.
+    fn probe_again(&mut self, is_final: bool) {
+        let other = self.talk.doubt.as_deref().map(|doubt| self.probe_of(Some((doubt, doubt.copies()))));
+        self.talk.app = App::NotMail;
+        let Some(other) = other else { return };
+        let verdict = self.ask(&other, is_final);
+        if !matches!(verdict, Verdict::NotMail) {
+            let noted = self.talk.doubt.take().map(|doubt| doubt.noted).unwrap_or_default();
+            *self.doubts -= 1;
+            self.talk.app = App::Probing(Box::new(other));
+            self.found(verdict);
+            if let App::Mail(..) | App::Done(_) = self.talk.app {
+                noted.into_iter().for_each(|(mark, seen)| self.out.push(mark, seen));
+                self.judge();
+            }
+        } else {
+            self.end_doubt();
+        }
+    }
+
+    fn found(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Undecided | Verdict::NotMail => {}
+            Verdict::Mail { protocol, confidence, is_swapped } => self.follow(protocol, confidence, is_swapped),
+            Verdict::Tls => {
+                let port = self.talk.key.endpoint(self.talk.client.other()).port;
+                let (Some(hint), Some(probe)) = (self.settings.ports.hint(port), self.take_probe()) else { return };
+                let released = probe.release_tls(self.out);
+                let case = Case::new(self.talk.flow(hint.protocol), Confidence::Probable, true, true);
+                self.talk.app = App::Mail(released.detector, Box::new(case));
+                self.end_doubt();
+                self.judge();
+                self.heed(released.interest);
+            }
+        }
+    }
+
+    fn follow(&mut self, protocol: Protocol, confidence: Confidence, is_swapped: bool) {
+        let Some(probe) = self.take_probe() else { return };
+        if is_swapped {
+            self.talk.client = self.talk.client.other();
+            self.talk.isns = self.talk.isns.map(|[client, server]| [server, client]);
+            self.talk.octets.reverse();
+        }
+        let start = Start { is_midstream: self.talk.is_midstream, server_captured: self.talk.server_captured };
+        let released = probe.release(protocol, start, is_swapped, self.out);
+        let flow = self.talk.flow(protocol);
+        let is_implicit_port = self.settings.ports.hint(flow.server.port).is_some_and(|hint| hint.is_implicit_tls);
+        let case = Case::new(flow, confidence, false, is_implicit_port);
+        self.talk.app = App::Mail(released.detector, Box::new(case));
+        if let Some(doubt) = &mut self.talk.doubt {
+            let noted = std::mem::take(&mut doubt.noted);
+            let told: Vec<_> = self.out.drain().collect();
+            noted.into_iter().for_each(|(mark, seen)| self.out.push(mark, seen));
+            self.judge();
+            told.into_iter().for_each(|(mark, seen)| self.out.push(mark, seen));
+            self.heed(released.interest);
+            return self.read_anew();
+        }
+        self.judge();
+        self.heed(released.interest);
+    }
+
+    fn take_probe(&mut self) -> Option<Box<Probe>> {
+        match std::mem::replace(&mut self.talk.app, App::NotMail) {
+            App::Probing(probe) => Some(probe),
+            other => {
+                self.talk.app = other;
+                None
+            }
+        }
+    }
+
+    /// Lets the case judge what was noted.
+    pub(super) fn judge(&mut self) {
+        if let App::Mail(_, case) | App::Done(case) = &mut self.talk.app {
+            let mut court = Court { key: &self.settings.key, policy: &self.settings.policy, records: self.records };
+            for (mark, observation) in self.out.drain() {
+                let is_in = matches!(&observation, Observation::Login(attempt) if attempt.outcome == Outcome::Accepted);
+                case.observe(mark, observation, &mut court);
+                if is_in {
+                    self.talk.tail.shorten();
+                }
+            }
+        }
+    }
+
+    fn heed(&mut self, interest: Interest) {
+        if interest == Interest::Closed
+            && let App::Mail(_, case) = std::mem::replace(&mut self.talk.app, App::NotMail)
+        {
+            self.talk.app = App::Done(case);
+            if self.talk.doubt.is_none() {
+                self.talk.tail = Default::default();
+            }
+        }
+    }
+
+    /// Client octets that have waited too long for the reply that explains them are read without it.
+    pub(super) fn give_up_waiting(&mut self) {
+        if let App::Mail(detector, _) = &mut self.talk.app {
+            detector.on_reply_overdue(self.out);
+        }
+        self.tell_both(Doubt::on_reply_overdue);
+    }
+
+    pub(super) fn end(&mut self, end: End) {
+        if let App::Mail(detector, _) = &mut self.talk.app {
+            detector.on_end(end, self.out);
+        }
+        self.tell_both(|doubt, out| doubt.on_end(end, out));
+        self.end_doubt();
+    }
+}
