@@ -13,7 +13,10 @@ use crate::secret::FingerprintKey;
 use crate::stream::{
     Candidate, Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Handshake, Pool, Side, Slot,
 };
-use crate::wire::{Flags, Frame, PacketRef, Segment, SeqNumber, Skip, Timestamp, decode};
+use crate::wire::{
+    Datagram, Defragmenter, Flags, Fragments, Frame, LinkType, PacketRef, Refusal, Segment, SeqNumber, Skip, Timestamp,
+    Tunnel, open,
+};
 use doubt::Doubt;
 use feed::Feed;
 use std::sync::Arc;
@@ -66,7 +69,7 @@ impl Ports {
     }
 }
 
-/// What an engine has seen. *Frames = segments + skipped*, always.
+/// What an engine has seen. *Frames + datagrams = segments + skipped*, always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames pushed.
@@ -77,6 +80,10 @@ pub struct Counters {
     pub segments: u64,
     /// Frames that are not, by [`Skip`].
     pub skipped: [u64; Skip::ALL.len()],
+    /// IP datagrams made of fragments; one whose copies differ is read twice.
+    pub datagrams: u64,
+    /// What became of the fragments.
+    pub fragments: Fragments,
     /// Frames cut by the snap length.
     pub cut: u64,
     /// Flows that were followed as mail.
@@ -96,6 +103,8 @@ impl Counters {
         self.octets += other.octets;
         self.segments += other.segments;
         self.cut += other.cut;
+        self.datagrams += other.datagrams;
+        self.fragments.add(&other.fragments);
         self.mail_flows += other.mail_flows;
         self.evicted += other.evicted;
         self.embryos_dropped += other.embryos_dropped;
@@ -105,10 +114,21 @@ impl Counters {
         self.stream.add(&other.stream);
     }
 
+    /// Counts a frame, whatever it holds.
+    pub fn note(&mut self, frame: &Frame<'_>) {
+        if frame.datagram.is_some() {
+            self.datagrams += 1;
+            return;
+        }
+        self.frames += 1;
+        self.octets += frame.octets.len() as u64;
+        self.cut += u64::from(frame.octets.len() < frame.original_len as usize);
+    }
+
     /// Whether every frame is accounted for.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.frames == self.segments + self.skipped.iter().sum::<u64>()
+        self.frames + self.datagrams == self.segments + self.skipped.iter().sum::<u64>()
     }
 }
 
@@ -128,6 +148,7 @@ pub struct Settings {
 /// Follows the flows of one worker.
 pub struct Engine {
     table: FlowTable<State>,
+    fragments: Defragmenter,
     /// Flows of which only a SYN was seen that the table may hold: a flood of them must not push out the others. What
     /// comes of one that had to go is followed as if the capture began there.
     embryos: usize,
@@ -176,6 +197,7 @@ struct Talk {
     has_gap: [bool; 2],
     has_fin: bool,
     vlan: Option<u16>,
+    tunnel: Option<Tunnel>,
     /// Sequence numbers of the first octets, client and server.
     isns: Option<[u32; 2]>,
     start: PacketRef,
@@ -228,6 +250,7 @@ impl Engine {
     pub fn new(settings: Settings) -> Self {
         Self {
             table: FlowTable::new(settings.limits.flows),
+            fragments: Defragmenter::default(),
             embryos: (settings.limits.flows / EMBRYO_SHARE).max(1),
             shared: Shared {
                 pool: Pool::new(settings.limits.reorder_buffers),
@@ -250,15 +273,22 @@ impl Engine {
     #[inline]
     pub fn push(&mut self, frame: &Frame<'_>, records: &mut Vec<Record>) {
         let counters = &mut self.shared.counters;
-        counters.frames += 1;
-        counters.octets += frame.octets.len() as u64;
-        counters.cut += u64::from(frame.octets.len() < frame.original_len as usize);
-        match decode(frame) {
+        counters.note(frame);
+        match open(frame) {
             Ok(segment) => {
                 counters.segments += 1;
                 self.segment(&segment, frame, records);
             }
-            Err(skip) => counters.skipped[skip as usize] += 1,
+            Err(Refusal::Skip(skip)) => counters.skipped[skip as usize] += 1,
+            Err(Refusal::Fragment(fragment)) => {
+                counters.skipped[Skip::Fragment as usize] += 1;
+                let whole = self.fragments.push(&fragment, frame.clock);
+                counters.fragments = *self.fragments.counts();
+                // A datagram may be a fragment again, of what is in a tunnel; each layer has its number.
+                for datagram in &whole {
+                    self.push(&of_datagram(frame, datagram), records);
+                }
+            }
         }
     }
 
@@ -361,6 +391,13 @@ impl Engine {
         }
         if let State::Embryo(handshake) = self.table.value(slot) {
             handshake.packets += 1;
+            if segment.payload.is_empty() && !segment.flags.has(Flags::RST) {
+                handshake.confirm(side, segment);
+                // Connected, and nobody has spoken yet: some servers greet late.
+                if handshake.is_confirmed() {
+                    self.table.set_class(slot, Class::Other);
+                }
+            }
         }
         if segment.payload.is_empty() || segment.flags.has(Flags::RST) {
             return;
@@ -449,6 +486,19 @@ fn without_syn<'a>(segment: &Segment<'a>) -> Segment<'a> {
     Segment { seq: segment.seq.advance(1), flags: Flags(segment.flags.0 & !Flags::SYN), ..*segment }
 }
 
+/// A datagram in the place of its last fragment.
+#[must_use]
+pub fn of_datagram<'a>(frame: &Frame<'_>, datagram: &'a Datagram) -> Frame<'a> {
+    Frame {
+        at: frame.at,
+        clock: frame.clock,
+        link_type: LinkType::RAW,
+        octets: &datagram.octets,
+        original_len: u32::try_from(datagram.octets.len()).unwrap_or(u32::MAX),
+        datagram: Some(&datagram.path),
+    }
+}
+
 /// A SYN without ACK: the beginning of a connection.
 fn is_opening(segment: &Segment<'_>) -> bool {
     segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK | Flags::RST)
@@ -481,6 +531,7 @@ impl Live {
             has_gap: [false; 2],
             has_fin: false,
             vlan: segment.vlans[0],
+            tunnel: segment.tunnel,
             isns: chosen
                 .and_then(|chosen| Some([chosen.first[client.index()]?.0, chosen.first[client.other().index()]?.0])),
             start: chosen.map_or(frame.at, |chosen| chosen.start),
@@ -634,6 +685,7 @@ impl Talk {
             start: self.start,
             protocol,
             vlan: self.vlan,
+            tunnel: self.tunnel,
             isns: self.isns,
         }
     }

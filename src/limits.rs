@@ -101,3 +101,11 @@ pub const CONFLICTS: usize = 16;
 pub const CONFLICT_OCTETS: usize = 16 * 1024;
 /// Connections of one engine that are followed in two readings at a time: each costs a second detector.
 pub const DOUBTS: usize = 4096;
+/// Octets of IP fragments that wait for others.
+pub const FRAGMENT_OCTETS: usize = 16 * 1024 * 1024;
+/// How long they wait, nanoseconds: hosts keep them 15 to 60 seconds (RFC 1122 §3.3.2, RFC 8200 §4.5).
+pub const FRAGMENT_NS: u64 = 30 * SECOND;
+/// Separate pieces of one datagram: a datagram in fragments of 576 octets has a hundred in all.
+pub const DATAGRAM_PIECES: usize = 64;
+/// Headers that wrap a packet, one in the other: real networks have four at most.
+pub const LAYERS: usize = 8;

@@ -3,10 +3,10 @@
 //! A batch holds frames that lie in a mapped file by their offset, and copies of all others. Full batches go one
 //! way, empty ones come back, so nothing is allocated once the pipeline is filled. It starts no threads itself.
 
-use crate::engine::Engine;
+use crate::engine::{Counters, Engine, of_datagram};
 use crate::finding::Record;
 use crate::stream::{FlowKey, Side};
-use crate::wire::{Frame, LinkType, PacketRef, Timestamp, decode};
+use crate::wire::{Datagram, Defragmenter, Frame, LinkType, PacketRef, Path, Refusal, Skip, Timestamp, open};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use foldhash::fast::RandomState;
 use memmap2::Mmap;
@@ -39,6 +39,8 @@ struct Item {
     start: usize,
     len: usize,
     is_mapped: bool,
+    /// Of a datagram made of fragments: what these were wrapped in.
+    path: Option<usize>,
 }
 
 /// Frames on their way to a worker.
@@ -46,6 +48,7 @@ struct Item {
 struct Batch {
     items: Vec<Item>,
     arena: Vec<u8>,
+    paths: Vec<Path>,
     /// The file its mapped frames lie in.
     map: Option<(u32, Arc<Mmap>)>,
 }
@@ -54,6 +57,7 @@ impl Batch {
     fn clear(&mut self) {
         self.items.clear();
         self.arena.clear();
+        self.paths.clear();
         self.map = None;
     }
 
@@ -65,7 +69,8 @@ impl Batch {
             };
             let octets = &home[item.start..item.start + item.len];
             let Item { at, clock, link_type, original_len, .. } = *item;
-            Frame { at, clock, link_type, octets, original_len }
+            let datagram = item.path.map(|path| &self.paths[path]);
+            Frame { at, clock, link_type, octets, original_len, datagram }
         })
     }
 }
@@ -76,6 +81,10 @@ pub struct Dispatcher {
     overflow: Overflow,
     hasher: RandomState,
     dropped: u64,
+    /// What ports and inner addresses a datagram has shows when it is whole: before it is known whose it is.
+    fragments: Defragmenter,
+    /// Of the fragments, which no worker sees.
+    counters: Counters,
 }
 
 struct Lane {
@@ -105,13 +114,38 @@ pub fn channels(workers: usize, overflow: Overflow) -> (Dispatcher, Vec<Feed>) {
         lanes.push(Lane { full, empty, filling: None });
         feeds.push(Feed { full: take_full, empty: give_back });
     }
-    (Dispatcher { lanes, overflow, hasher: RandomState::default(), dropped: 0 }, feeds)
+    let dispatcher = Dispatcher {
+        lanes,
+        overflow,
+        hasher: RandomState::default(),
+        dropped: 0,
+        fragments: Defragmenter::default(),
+        counters: Counters::default(),
+    };
+    (dispatcher, feeds)
 }
 
 impl Dispatcher {
     /// Hands a frame to the worker of its flow. `map`: the mapped file that its octets may lie in.
     pub fn push(&mut self, frame: &Frame<'_>, map: Option<&Arc<Mmap>>) {
-        let lane = self.lane_of(frame);
+        match self.lane_of(frame) {
+            Ok(lane) => self.put(lane, frame, map),
+            Err(whole) => {
+                for datagram in &whole {
+                    // Each layer of fragments in fragments has its number, so this ends.
+                    self.push(&of_datagram(frame, datagram), None);
+                }
+            }
+        }
+    }
+
+    /// What was counted of fragments here; the workers count the rest.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn put(&mut self, lane: usize, frame: &Frame<'_>, map: Option<&Arc<Mmap>>) {
         let place = map.and_then(|map| place_in(map, frame.octets));
         let lane = &mut self.lanes[lane];
         if lane.filling.as_ref().is_some_and(|batch| !fits(batch, frame, place.is_some())) {
@@ -138,6 +172,10 @@ impl Dispatcher {
             start,
             len: frame.octets.len(),
             is_mapped: place.is_some(),
+            path: frame.datagram.map(|path| {
+                batch.paths.push(*path);
+                batch.paths.len() - 1
+            }),
         });
     }
 
@@ -156,16 +194,26 @@ impl Dispatcher {
         self.dropped
     }
 
-    /// Both directions of a flow, and later its fragments, share their addresses. What is no segment is only
-    /// counted, by any worker.
-    fn lane_of(&self, frame: &Frame<'_>) -> usize {
+    /// Both directions of a flow share their addresses. What is no segment is only counted, by any worker. Of a fragment:
+    /// the datagrams that it makes whole.
+    fn lane_of(&mut self, frame: &Frame<'_>) -> Result<usize, Vec<Datagram>> {
         if self.lanes.len() == 1 {
-            return 0;
+            return Ok(0);
         }
-        let Ok(segment) = decode(frame) else { return 0 };
+        let segment = match open(frame) {
+            Ok(segment) => segment,
+            Err(Refusal::Skip(_)) => return Ok(0),
+            Err(Refusal::Fragment(fragment)) => {
+                self.counters.note(frame);
+                self.counters.skipped[Skip::Fragment as usize] += 1;
+                let whole = self.fragments.push(&fragment, frame.clock);
+                self.counters.fragments = *self.fragments.counts();
+                return Err(whole);
+            }
+        };
         let (key, _) = FlowKey::between(segment.source, segment.destination);
         let addresses = (key.endpoint(Side::A).address, key.endpoint(Side::B).address);
-        (self.hasher.hash_one(addresses) >> 32) as usize % self.lanes.len()
+        Ok((self.hasher.hash_one(addresses) >> 32) as usize % self.lanes.len())
     }
 }
 
@@ -230,7 +278,8 @@ mod tests {
 
     fn frame(octets: &[u8], number: u64) -> Frame<'_> {
         let at = PacketRef { time: Timestamp(number), input: 0, number };
-        Frame { at, clock: at.time, link_type: LinkType::ETHERNET, octets, original_len: octets.len() as u32 }
+        let original_len = octets.len() as u32;
+        Frame { at, clock: at.time, link_type: LinkType::ETHERNET, octets, original_len, datagram: None }
     }
 
     #[test]

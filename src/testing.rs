@@ -9,7 +9,8 @@ use crate::finding::{Collected, Collector, Correlator, Policy, Record, Session};
 use crate::limits::Limits;
 use crate::mail::Outcome;
 use crate::secret::FingerprintKey;
-use crate::wire::{Endpoint, Flags, Frame, LinkType, PacketRef, Segment, Timestamp};
+use crate::stream::{Connection, Counts, Env, Mark, Pool, Receiver, Side};
+use crate::wire::{Endpoint, Flags, Frame, LinkType, PacketRef, Segment, SeqNumber, Timestamp};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -101,6 +102,16 @@ pub fn run_frames(frames: &[Captured]) -> (Vec<Record>, Counters) {
     (records, *engine.counters())
 }
 
+/// How many random streams a test tries: `BAREWIRE_STREAMS`, or so many.
+///
+/// # Panics
+///
+/// When the variable holds no number.
+#[must_use]
+pub fn streams(default: u64) -> u64 {
+    std::env::var("BAREWIRE_STREAMS").map_or(default, |count| count.parse().expect("BAREWIRE_STREAMS is a number"))
+}
+
 /// A frame that owns its octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
@@ -122,6 +133,7 @@ impl Captured {
             link_type: self.link_type,
             octets: &self.octets,
             original_len: self.octets.len() as u32,
+            datagram: None,
         }
     }
 }
@@ -158,6 +170,86 @@ pub fn snapped(frames: &[Captured], snap: usize) -> Vec<u8> {
         file.extend_from_slice(kept);
     }
     file
+}
+
+/// The octets of both sides of one connection, as reassembly hands them over; `None` where they are in a gap.
+pub struct Reassembly {
+    connection: Connection,
+    pool: Pool,
+    counts: Counts,
+    sides: Sides,
+    at: PacketRef,
+}
+
+#[derive(Default)]
+struct Sides([Vec<Option<u8>>; 2]);
+
+impl Receiver for Sides {
+    fn data(&mut self, side: Side, offset: u64, octets: &[u8], _: Mark) {
+        let known = &mut self.0[side.index()];
+        assert_eq!(offset, known.len() as u64, "octets of {side:?} in their order, each once");
+        known.extend(octets.iter().copied().map(Some));
+    }
+
+    fn gap(&mut self, side: Side, offset: u64, len: u64, _: PacketRef) {
+        let known = &mut self.0[side.index()];
+        assert_eq!(offset, known.len() as u64, "gaps of {side:?} in their order");
+        known.resize(known.len() + len as usize, None);
+    }
+}
+
+impl Default for Reassembly {
+    /// Before anything was captured.
+    fn default() -> Self {
+        Self {
+            connection: Connection::default(),
+            pool: Pool::new(2),
+            counts: Counts::default(),
+            sides: Sides::default(),
+            at: PacketRef::default(),
+        }
+    }
+}
+
+impl Reassembly {
+    /// After both SYNs: where each side begins.
+    #[must_use]
+    pub fn begun(first: [u32; 2]) -> Self {
+        let mut reassembly = Self::default();
+        for (side, first) in [Side::A, Side::B].into_iter().zip(first) {
+            reassembly.connection.place(side, SeqNumber(first));
+            reassembly.connection.mark_captured(side);
+        }
+        reassembly
+    }
+
+    /// Takes the next segment. The first SYN of a side says where it begins; others say nothing.
+    pub fn push(&mut self, side: Side, segment: &Segment<'_>, time: Timestamp) {
+        if segment.flags.has(Flags::SYN) {
+            if self.connection.begins_at(side).is_none() {
+                self.connection.place(side, segment.seq.advance(1));
+                self.connection.mark_captured(side);
+            }
+            if !segment.payload.is_empty() {
+                let flags = Flags(segment.flags.0 & !Flags::SYN);
+                self.push(side, &Segment { seq: segment.seq.advance(1), flags, ..*segment }, time);
+            }
+            return;
+        }
+        self.at = PacketRef { time, number: self.at.number + 1, ..self.at };
+        let mut env = Env { pool: &mut self.pool, counts: &mut self.counts };
+        self.connection.push(side, segment, self.at, time, &mut env, &mut self.sides);
+        assert!(self.pool.open() <= 2, "one buffer a direction");
+    }
+
+    /// All octets, and what was counted.
+    #[must_use]
+    pub fn finish(mut self) -> ([Vec<Option<u8>>; 2], Counts) {
+        let mut env = Env { pool: &mut self.pool, counts: &mut self.counts };
+        self.connection.finish(self.at, &mut env, &mut self.sides);
+        assert_eq!(self.pool.open(), 0, "all buffers are given back");
+        (self.sides.0, self.counts)
+    }
 }
 
 /// How a packet is put into a frame.

@@ -56,14 +56,6 @@ impl Log {
 }
 
 impl Receiver for Log {
-    fn again(&mut self, _: Side, _: u64, _: &[u8], _: Mark) -> bool {
-        false
-    }
-
-    fn differs(&mut self, _: Side, _: u64, _: &[u8], _: Mark) {}
-
-    fn urgent(&mut self, _: Side, _: u64, _: Mark) {}
-
     fn data(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
         self.uncaused += usize::from(mark.seen.is_some_and(|seen| seen > self.position[side.other().index()]));
         self.advance(side, offset, octets.len() as u64);

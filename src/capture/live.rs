@@ -184,6 +184,7 @@ impl Frames {
             link_type: self.link_type,
             octets: packet.data,
             original_len: packet.header.len,
+            datagram: None,
         }
     }
 }

@@ -99,6 +99,7 @@ impl FileSet {
             link_type: LinkType(record.link_type),
             octets: lane.input.octets(record),
             original_len: record.original_len,
+            datagram: None,
         };
         Some((frame, lane.input.map()))
     }

@@ -17,8 +17,9 @@ struct Patch {
     /// How many they replace: as many as they are, or one that is left out.
     len: u64,
     octets: Zeroizing<Vec<u8>>,
-    /// It was read though a later one covers it.
-    is_told: bool,
+    /// The other end had acknowledged what it is a copy of: it is read for what it discloses only.
+    is_aside: bool,
+    ends_line: bool,
 }
 
 impl Patch {
@@ -36,6 +37,17 @@ pub(super) enum Trust {
     Last,
 }
 
+/// Which copies a reading takes in place of the first.
+#[derive(Clone, Copy)]
+pub(super) enum Copies {
+    /// All that the other end may have taken.
+    All,
+    /// So many of them.
+    Until(usize),
+    /// Those of this set, whether it may have taken them or not.
+    Only(u32),
+}
+
 /// The second reading of a connection.
 #[derive(Default)]
 pub(super) struct Doubt {
@@ -45,24 +57,34 @@ pub(super) struct Doubt {
     /// Facts in a row that both readings told.
     agreed: u32,
     pub(super) trust: Trust,
+    /// Other readings so far.
+    readings: usize,
+    /// Secrets that were told of them.
+    told: Vec<Fingerprint>,
     /// The copies were caught at two places on the path.
     pub(super) is_elsewhere: bool,
     /// Told once there is a case to tell them to.
     pub(super) noted: Vec<(Mark, Observation)>,
 }
 
+/// A set of copies is a number.
+const _: () = assert!(CONFLICTS <= 32);
+
+/// Readings besides the first and the last that a connection is worth.
+const READINGS: usize = 64;
+
 /// Facts in a row that both readings tell before they are taken for one again.
 const AGREED: u32 = 6;
 
 impl Doubt {
     /// Another copy of octets. `false`: there were so many that this one is not read.
-    pub(super) fn add(&mut self, side: Side, offset: u64, octets: &[u8]) -> bool {
+    pub(super) fn add(&mut self, side: Side, offset: u64, octets: &[u8], (is_aside, ends_line): (bool, bool)) -> bool {
         self.agreed = 0;
         let is_room = self.patches.len() < CONFLICTS && self.held + octets.len() <= CONFLICT_OCTETS;
         if is_room {
             self.held += octets.len();
             let octets = Zeroizing::new(octets.to_vec());
-            self.patches.push(Patch { side, offset, len: octets.len() as u64, octets, is_told: false });
+            self.patches.push(Patch { side, offset, len: octets.len() as u64, octets, is_aside, ends_line });
         }
         is_room
     }
@@ -71,7 +93,14 @@ impl Doubt {
     pub(super) fn leave_out(&mut self, side: Side, offset: u64) {
         if self.patches.len() < CONFLICTS {
             self.agreed = 0;
-            self.patches.push(Patch { side, offset, len: 1, octets: Zeroizing::default(), is_told: false });
+            self.patches.push(Patch {
+                side,
+                offset,
+                len: 1,
+                octets: Zeroizing::default(),
+                is_aside: false,
+                ends_line: false,
+            });
         }
     }
 
@@ -81,34 +110,60 @@ impl Doubt {
 
     /// Whether the second reading has other octets there.
     pub(super) fn concerns(&self, side: Side, offset: u64, len: usize) -> bool {
-        self.patches.iter().any(|patch| patch.overlaps(side, offset, len as u64))
+        self.patches.iter().any(|patch| !patch.is_aside && patch.overlaps(side, offset, len as u64))
     }
 
-    /// How many copies to take for a reading of the next one that a later copy covers: neither first nor last.
-    pub(super) fn next_covered(&mut self) -> Option<usize> {
-        for at in 0..self.patches.len() {
-            let Patch { side, offset, len, is_told, .. } = self.patches[at];
-            if !is_told && self.patches[at + 1..].iter().any(|later| later.overlaps(side, offset, len)) {
-                self.patches[at].is_told = true;
-                return Some(at + 1);
+    /// Further readings: of each copy that a later one covers, and of each run. As many as are left to this connection.
+    pub(super) fn others(&mut self) -> Vec<Copies> {
+        let is_covered = |at: usize| {
+            let Patch { side, offset, len, .. } = self.patches[at];
+            let covers = |later: &Patch| !later.is_aside && later.overlaps(side, offset, len);
+            !self.patches[at].is_aside && self.patches[at + 1..].iter().any(covers)
+        };
+        let covered = (0..self.patches.len()).filter(|&at| is_covered(at)).map(|at| Copies::Until(at + 1));
+        let mut others: Vec<Copies> = covered.chain(self.runs()).collect();
+        others.truncate(READINGS.saturating_sub(self.readings));
+        self.readings += others.len();
+        others
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.last.is_none() && self.patches.is_empty()
+    }
+
+    /// Copies that go on from each other up to the end of a line, apart from the others: one packet may mend what another
+    /// forged. In the middle of a line the octets of two copies would be mixed. None where they are all there is.
+    fn runs(&self) -> Vec<Copies> {
+        let mut order: Vec<usize> = (0..self.patches.len()).collect();
+        order.sort_by_key(|&at| (self.patches[at].side.index(), self.patches[at].offset));
+        let all: u32 =
+            self.patches.iter().enumerate().filter(|(_, patch)| !patch.is_aside).map(|(at, _)| 1 << at).sum();
+        let mut runs = Vec::new();
+        let mut run = (0_u32, None);
+        for at in order {
+            let patch = &self.patches[at];
+            if run.1 != Some((patch.side, patch.offset)) {
+                run.0 = 0;
+            }
+            run = (run.0 | 1 << at, Some((patch.side, patch.offset + patch.len)));
+            if patch.ends_line && run.0 != all {
+                runs.push(Copies::Only(run.0));
             }
         }
-        None
+        runs
     }
 
-    pub(super) fn copies(&self) -> usize {
-        self.patches.len()
-    }
-
-    /// The octets as the first so many copies have them, in pieces where one is left out.
-    fn patched(&self, copies: usize, side: Side, offset: u64, octets: &[u8], mut tell: impl FnMut(u64, &[u8])) {
-        if !self.concerns(side, offset, octets.len()) {
-            return tell(offset, octets);
-        }
+    /// The octets as those copies have them, in pieces where one is left out.
+    fn patched(&self, copies: Copies, side: Side, offset: u64, octets: &[u8], mut tell: impl FnMut(u64, &[u8])) {
         let mut copy = Zeroizing::new(octets.to_vec());
         let mut left_out = Vec::new();
-        let patches = &self.patches[..copies];
-        for patch in patches.iter().filter(|patch| patch.overlaps(side, offset, octets.len() as u64)) {
+        let is_taken = |(at, patch): &(usize, &Patch)| match copies {
+            Copies::All => !patch.is_aside,
+            Copies::Until(end) => *at < end && !patch.is_aside,
+            Copies::Only(set) => set >> at & 1 == 1,
+        };
+        let patches = self.patches.iter().enumerate().filter(is_taken).map(|(_, patch)| patch);
+        for patch in patches.filter(|patch| patch.overlaps(side, offset, octets.len() as u64)) {
             let from = patch.offset.max(offset);
             let to = (patch.offset + patch.len).min(offset + octets.len() as u64);
             let (at, len) = ((from - offset) as usize, (to - from) as usize);
@@ -132,13 +187,13 @@ impl Doubt {
         }
     }
 
-    /// Reads what is kept of the stream from its beginning, as it is told first (`None`) or by so many copies.
-    pub(super) fn replay(doubt: Option<(&Self, usize)>, tail: &Tail, mut tell: impl FnMut(Side, u64, Told<'_>, Mark)) {
+    /// Reads what is kept of the stream from its beginning, as it is told first (`None`) or by those copies.
+    pub(super) fn replay(doubt: Option<(&Self, Copies)>, tail: &Tail, mut tell: impl FnMut(Side, u64, Told<'_>, Mark)) {
         for (piece, offset, octets) in tail.pieces() {
-            match doubt {
+            match &doubt {
                 _ if piece.is_gap => tell(piece.side, piece.offset, Told::Gap(piece.len), piece.mark),
                 None => tell(piece.side, offset, Told::Octets(octets), piece.mark),
-                Some((doubt, copies)) => doubt.patched(copies, piece.side, offset, octets, |at, octets| {
+                Some((doubt, copies)) => doubt.patched(*copies, piece.side, offset, octets, |at, octets| {
                     tell(piece.side, at, Told::Octets(octets), piece.mark);
                 }),
             }
@@ -161,7 +216,7 @@ impl Doubt {
     ) {
         let Some(mut detector) = self.last.take() else { return };
         let mut interest = Interest::Open;
-        self.patched(self.copies(), side, offset, octets, |at, octets| {
+        self.patched(Copies::All, side, offset, octets, |at, octets| {
             if interest == Interest::Open {
                 interest = detector.on_data(direction, at, octets, mark, out);
             }
@@ -187,23 +242,48 @@ impl Doubt {
         }
     }
 
-    /// The logins of a copy that is neither the first nor the last, unless one of these has the same secret.
-    pub(super) fn tell_covered(
+    /// Fingerprints of all secrets that are told.
+    pub(super) fn prints<'t>(
         &self,
-        told: Vec<(Mark, Observation)>,
-        known: [&[(Mark, Observation)]; 2],
+        told: impl IntoIterator<Item = &'t (Mark, Observation)>,
         key: &FingerprintKey,
-        out: &mut Out,
-    ) {
-        let prints = |seen: &Observation| match seen {
+    ) -> Vec<Fingerprint> {
+        let print = |(_, seen): &(Mark, Observation)| match seen {
             Observation::Login(attempt) => attempt.fingerprint(key),
             _ => None,
         };
-        let known: Vec<Fingerprint> = known.into_iter().flatten().filter_map(|(_, seen)| prints(seen)).collect();
+        told.into_iter().filter_map(print).collect()
+    }
+
+    /// Copies that were caught elsewhere may differ in what the server offers.
+    pub(super) fn compare_offers(&self, told: &[(Mark, Observation)], first: &[(Mark, Observation)], out: &mut Out) {
+        let offers = |told: &[(Mark, Observation)]| -> Vec<bool> {
+            let offer = |(_, seen): &(Mark, Observation)| match seen {
+                Observation::Capabilities(list) => Some(list.has_starttls),
+                _ => None,
+            };
+            told.iter().filter_map(offer).collect()
+        };
+        if let Some((mark, _)) = told.first().filter(|_| self.is_elsewhere && offers(told) != offers(first)) {
+            out.push(*mark, Observation::Rewritten);
+        }
+    }
+
+    /// The logins of a reading that is neither the first nor the last, but those whose secret is `known` or was told.
+    pub(super) fn tell_covered(
+        &mut self,
+        told: Vec<(Mark, Observation)>,
+        known: &[Fingerprint],
+        key: &FingerprintKey,
+        out: &mut Out,
+    ) {
         for (mark, seen) in told {
             if let Observation::Login(mut attempt) = seen
-                && attempt.fingerprint(key).is_none_or(|print| !known.contains(&print))
+                && let Some(print) = attempt.fingerprint(key)
+                && !known.contains(&print)
+                && !self.told.contains(&print)
             {
+                self.told.push(print);
                 (attempt.outcome, attempt.is_ambiguous) = (Outcome::Unknown(Reason::Ambiguous), true);
                 out.push(mark, Observation::Login(attempt));
             }

@@ -1,7 +1,7 @@
 //! From the pieces of a connection to its probe or detector, and from what comes of it to its case. Where copies of
 //! octets differ, to a second reading as well.
 
-use super::doubt::{Doubt, Fact, Told, Trust, fact};
+use super::doubt::{Copies, Doubt, Fact, Told, Trust, fact};
 use super::tail::Origin;
 use super::{App, Settings, Talk};
 use crate::finding::{Case, Court, Record};
@@ -23,6 +23,27 @@ pub(super) struct Feed<'a> {
     /// Where the segment at hand was caught.
     pub(super) at: PacketRef,
     pub(super) origin: Option<Origin>,
+}
+
+/// Another copy of octets.
+struct Copy<'a> {
+    offset: u64,
+    octets: &'a [u8],
+    /// Those that differ are among these.
+    differing: std::ops::Range<usize>,
+    /// The segment that it came in ends a line.
+    ends_line: bool,
+}
+
+/// When another copy comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Before the first was handed on.
+    Early,
+    /// After.
+    Late,
+    /// After the other end had acknowledged the first.
+    Settled,
 }
 
 /// Packets of a connection before which no mail is not believed, where the port says mail.
@@ -76,19 +97,31 @@ impl Receiver for Feed<'_> {
         self.tell_both(|doubt, out| doubt.on_gap(direction, len, mark, out));
     }
 
-    fn again(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) -> bool {
+    fn again(&mut self, side: Side, offset: u64, octets: &[u8], acked: u64, mark: Mark) -> bool {
         let (from, kept) = self.talk.tail.part(side, offset, octets.len());
         let copy = &octets[octets.len().min((from - offset) as usize)..];
         let differing = |(at, (first, later)): (usize, (&u8, &u8))| (first != later).then_some(at);
         let mut places = kept.iter().zip(copy).enumerate().filter_map(differing);
         let Some(begin) = places.next() else { return false };
         let end = places.next_back().unwrap_or(begin) + 1;
-        self.conflict(side, from + begin as u64, &copy[begin..end], mark, true);
+        // What is acknowledged no receiver replaces; one octet alone behind it is a keep-alive's, and garbage.
+        let settled = usize::try_from(acked.saturating_sub(from)).unwrap_or(usize::MAX).min(copy.len());
+        let ends_line = octets.ends_with(b"\n");
+        if begin < settled && octets.len() > 1 {
+            let copy = Copy { offset: from, octets: &copy[..settled], differing: begin..end.min(settled), ends_line };
+            self.conflict(side, &copy, mark, When::Settled);
+        }
+        if end > settled {
+            let differing = begin.saturating_sub(settled)..end - settled;
+            let copy = Copy { offset: from + settled as u64, octets: &copy[settled..], differing, ends_line };
+            self.conflict(side, &copy, mark, When::Late);
+        }
         true
     }
 
     fn differs(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
-        self.conflict(side, offset, octets, mark, false);
+        let copy = Copy { offset, octets, differing: 0..octets.len(), ends_line: octets.ends_with(b"\n") };
+        self.conflict(side, &copy, mark, When::Early);
     }
 
     fn urgent(&mut self, side: Side, offset: u64, mark: Mark) {
@@ -115,11 +148,12 @@ impl Receiver for Feed<'_> {
 
 impl Feed<'_> {
     /// Another copy of octets says something else.
-    fn conflict(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark, is_late: bool) {
+    fn conflict(&mut self, side: Side, copy: &Copy<'_>, mark: Mark, when: When) {
         if matches!(self.talk.app, App::NotMail) || matches!(self.talk.app, App::Done(_)) && self.talk.doubt.is_none() {
             return;
         }
-        let first = self.talk.tail.origin(side, offset).copied();
+        let begin = copy.offset + copy.differing.start as u64;
+        let first = self.talk.tail.origin(side, begin).copied();
         let [before, later] = [first.and_then(|piece| piece.origin), self.origin];
         let elsewhere = |a: Origin, b: Origin| a.vlan != b.vlan || a.ttl != b.ttl;
         let is_elsewhere = before.zip(later).is_some_and(|(a, b)| elsewhere(a, b))
@@ -127,17 +161,26 @@ impl Feed<'_> {
         let older = |a: Origin, b: Origin| Some(b.stamp?.wrapping_sub(a.stamp?).cast_signed() < 0);
         let overlap = Overlap {
             direction: self.talk.direction(side),
-            begin: offset,
-            octets: octets.len() as u64,
+            begin,
+            octets: copy.differing.len() as u64,
             ttl: [before, later].map(|origin| origin.map(|origin| origin.ttl)),
             is_sound: [before, later].map(|origin| origin.and_then(|origin| origin.is_sound)),
             is_older: before.zip(later).and_then(|(a, b)| older(a, b)),
-            is_late,
+            is_late: when != When::Early,
             is_elsewhere,
             is_urgent: false,
         };
-        if self.doubt(overlap, mark).is_some_and(|doubt| doubt.add(side, offset, octets)) && overlap.is_late {
+        let is_aside = when == When::Settled;
+        let kind = (is_aside, copy.ends_line);
+        let added = self.doubt(overlap, mark).is_some_and(|doubt| doubt.add(side, copy.offset, copy.octets, kind));
+        if added && when == When::Late {
             self.read_anew();
+        }
+        if added && when == When::Settled {
+            self.read_aside();
+        }
+        if self.talk.doubt.as_ref().is_some_and(|doubt| doubt.is_idle()) {
+            self.end_doubt();
         }
     }
 
@@ -180,7 +223,9 @@ impl Feed<'_> {
         let direction = self.talk.direction(side);
         let Some(doubt) = &mut self.talk.doubt else { return };
         if doubt.is_read() {
-            return self.tell_both(|doubt, out| doubt.on_data(side, direction, offset, octets, mark, out));
+            self.tell_both(|doubt, out| doubt.on_data(side, direction, offset, octets, mark, out));
+            // What goes on from the copies may be what they were about.
+            return self.read_aside();
         }
         if doubt.concerns(side, offset, octets.len()) {
             return self.read_anew();
@@ -216,16 +261,7 @@ impl Feed<'_> {
         let current: Vec<(Mark, Observation)> = self.out.drain().collect();
         let mut first = self.retold(protocol, None);
         let Some(mut doubt) = self.talk.doubt.take() else { return };
-        let mut last = self.retold(protocol, Some((&doubt, doubt.copies())));
-        let mut covered = Vec::new();
-        while let Some(copies) = doubt.next_covered() {
-            let (released, mut told) = self.retold(protocol, Some((&doubt, copies)));
-            let mut out = Out::default();
-            let mut detector = released.detector;
-            detector.on_end(End::CaptureEnded, &mut out);
-            told.extend(out.drain());
-            covered.push(told);
-        }
+        let mut last = self.retold(protocol, Some((&doubt, Copies::All)));
         let key = &self.settings.key;
         // What the first reading told before now has been judged.
         let mut rest: Vec<Fact> = current.iter().map(|(_, seen)| fact(seen, key)).collect();
@@ -234,9 +270,6 @@ impl Feed<'_> {
             let at = rest.iter().position(|known| *known == fact);
             at.map(|at| rest.swap_remove(at)).is_none()
         });
-        for told in covered {
-            doubt.tell_covered(told, [&first.1, &last.1], key, self.out);
-        }
         let mut judged: Vec<Fact> = first.1.iter().map(|(_, seen)| fact(seen, key)).collect();
         last.1.retain(|(_, seen)| {
             let fact = fact(seen, key);
@@ -247,10 +280,42 @@ impl Feed<'_> {
         doubt.reconcile(current, last.1, key, self.out);
         self.talk.doubt = Some(doubt);
         self.judge();
+        self.read_aside();
+    }
+
+    /// What copies disclose that are neither all first nor all last, also those that the other end cannot have taken.
+    fn read_aside(&mut self) {
+        let (App::Mail(_, case) | App::Done(case)) = &self.talk.app else { return };
+        let protocol = case.protocol();
+        let Some(mut doubt) = self.talk.doubt.take() else { return };
+        let others = doubt.others();
+        if !others.is_empty() {
+            let key = &self.settings.key;
+            let [first, last] =
+                [None, Some((&*doubt, Copies::All))].map(|doubt| self.retold_to_the_end(protocol, doubt));
+            let known = doubt.prints(first.iter().chain(&last), key);
+            for copies in others {
+                let told = self.retold_to_the_end(protocol, Some((&*doubt, copies)));
+                doubt.compare_offers(&told, &first, self.out);
+                doubt.tell_covered(told, &known, key, self.out);
+            }
+        }
+        self.talk.doubt = Some(doubt);
+        self.judge();
+    }
+
+    /// What would be noted if the connection ended here.
+    fn retold_to_the_end(&self, protocol: Protocol, doubt: Option<(&Doubt, Copies)>) -> Vec<(Mark, Observation)> {
+        let (released, mut told) = self.retold(protocol, doubt);
+        let mut out = Out::default();
+        let mut detector = released.detector;
+        detector.on_end(End::CaptureEnded, &mut out);
+        told.extend(out.drain());
+        told
     }
 
     /// A detector that has read what is kept of the stream, and what it noted.
-    fn retold(&self, protocol: Protocol, doubt: Option<(&Doubt, usize)>) -> (Released, Vec<(Mark, Observation)>) {
+    fn retold(&self, protocol: Protocol, doubt: Option<(&Doubt, Copies)>) -> (Released, Vec<(Mark, Observation)>) {
         let Talk { tail, is_midstream, server_captured, .. } = &*self.talk;
         let probe = self.probe_of(doubt);
         let mut out = Out::default();
@@ -261,7 +326,7 @@ impl Feed<'_> {
     }
 
     /// A probe that holds what is kept of the stream.
-    fn probe_of(&self, doubt: Option<(&Doubt, usize)>) -> Probe {
+    fn probe_of(&self, doubt: Option<(&Doubt, Copies)>) -> Probe {
         let mut probe = Probe::default();
         Doubt::replay(doubt, &self.talk.tail, |side, offset, told, mark| {
             let direction = self.talk.direction(side);
@@ -299,7 +364,7 @@ impl Feed<'_> {
 
     /// No mail by the first copies of the octets; perhaps by the last.
     fn probe_again(&mut self, is_final: bool) {
-        let other = self.talk.doubt.as_deref().map(|doubt| self.probe_of(Some((doubt, doubt.copies()))));
+        let other = self.talk.doubt.as_deref().map(|doubt| self.probe_of(Some((doubt, Copies::All))));
         self.talk.app = App::NotMail;
         let Some(other) = other else { return };
         let verdict = self.ask(&other, is_final);

@@ -471,7 +471,8 @@ mod tests {
     #[test]
     fn what_is_full_is_not_full_once_judged() {
         let (end, start) = (Endpoint { address: 1, port: 110 }, PacketRef::default());
-        let flow = Flow { client: end, server: end, start, protocol: Protocol::Pop3, vlan: None, isns: None };
+        let flow =
+            Flow { client: end, server: end, start, protocol: Protocol::Pop3, vlan: None, tunnel: None, isns: None };
         let mut correlator = Correlator::default();
         let refused = || Failure { at: start, flow, user: None, fingerprint: None };
         correlator.failures.resize_with(HELD, refused);

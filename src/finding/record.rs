@@ -9,7 +9,7 @@ use crate::mail::{
 };
 use crate::secret::Fingerprint;
 use crate::stream::Overlap;
-use crate::wire::{Endpoint, PacketRef};
+use crate::wire::{Endpoint, PacketRef, Tunnel};
 
 /// A connection as records name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,8 @@ pub struct Flow {
     pub protocol: Protocol,
     /// Outermost VLAN identifier.
     pub vlan: Option<u16>,
+    /// The outermost tunnel that it was seen in.
+    pub tunnel: Option<Tunnel>,
     /// Sequence numbers of the first octets of client and server, when both handshakes were captured. Address
     /// translation keeps them: they join what two sensors saw of one connection.
     pub isns: Option<[u32; 2]>,

@@ -43,6 +43,8 @@ struct Pending {
     end: u64,
     /// Read when client octets had been lost and no tagged reply had come since: it may be a line of a message.
     in_doubt: bool,
+    /// A login after it was answered: what succeeds later owes to that one.
+    is_superseded: bool,
 }
 
 /// A command whose line ended in a literal: more of it follows.
@@ -79,7 +81,8 @@ impl LoginArguments {
     fn add(&mut self, value: &[u8], whole: bool) {
         self.is_partial |= !whole;
         match self.count {
-            0 => self.user = (whole || !value.is_empty()).then(|| Text::new(value)),
+            // A part of a name is another name.
+            0 => self.user = whole.then(|| Text::new(value)),
             1 if whole => self.secret = Some(Secret::new(value)),
             _ => {}
         }
@@ -243,7 +246,8 @@ impl Imap {
         }
         // A line of a message may look like a login.
         self.may_not_infer &= self.in_doubt || !matches!(command, Command::Login(_) | Command::Auth);
-        self.pending.push_back(Pending { tag, command, end: cx.mark.end, in_doubt: self.in_doubt });
+        let (end, in_doubt) = (cx.mark.end, self.in_doubt);
+        self.pending.push_back(Pending { tag, command, end, in_doubt, is_superseded: false });
     }
 
     fn begin_auth(&mut self, tag: &[u8], arguments: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
@@ -311,7 +315,9 @@ impl Imap {
     fn go_on_unnamed(&mut self, prompt: &Text, asked: Mark, line: &Line<'_>, cx: &mut Context<'_>) -> bool {
         let challenge = prompt.as_str().as_bytes();
         let marker = literal_marker(line.octets).filter(|_| !line.is_cut);
-        if marker.is_none() && sasl::is_challenge(challenge) && sasl::next_is_response(line.octets) {
+        let is_response = sasl::next_is_response(line.octets)
+            && (sasl::is_challenge(challenge) || !line.is_cut && sasl::is_response(line.octets));
+        if marker.is_none() && is_response {
             let mut exchange = Exchange::unnamed();
             exchange.challenge(challenge, asked);
             exchange.respond(line.octets, line.last);
@@ -319,12 +325,17 @@ impl Imap {
             self.queue(Box::default(), Command::Auth, cx);
             return true;
         }
-        if self.may_be_logged_in || is_command(line.octets) {
+        // Servers say what to go on with in words; anything else is a challenge that nobody knows. The arguments of ID
+        // may be literals too, and stand among quotes and parentheses (RFC 2971 §3.3).
+        let is_word = (1..=8).contains(&challenge.len()) && challenge.iter().all(u8::is_ascii_alphabetic);
+        let is_said = is_word || sasl::decode(challenge).is_none();
+        let is_name = marker.is_none_or(|marker| is_astring(&line.octets[..marker.at]));
+        if self.may_be_logged_in || is_command(line.octets) || !is_said || !is_name {
             return false;
         }
         let mut open = Open::unnamed_login();
         match marker {
-            Some(marker) => self.go_on_to_password(open, &marker, line, cx),
+            Some(marker) => self.go_on_to_password(open, &marker, line, true, cx),
             // A password, and perhaps a user name before it: nobody can tell.
             None => {
                 let mut login = LoginArguments { literal: true, ..LoginArguments::default() };
@@ -338,9 +349,18 @@ impl Imap {
     }
 
     /// LOGIN was lost: here are a literal's octets, the user name, and those of the password are announced.
-    fn go_on_to_password(&mut self, mut open: Open, marker: &LiteralMarker, line: &Line<'_>, cx: &mut Context<'_>) {
+    /// `is_whole`: so is the name.
+    fn go_on_to_password(
+        &mut self,
+        mut open: Open,
+        marker: &LiteralMarker,
+        line: &Line<'_>,
+        is_whole: bool,
+        cx: &mut Context<'_>,
+    ) {
         let mut login = LoginArguments { is_partial: true, ..LoginArguments::default() };
-        login.add(line.octets[..marker.at].trim_ascii_end(), true);
+        let name = if is_whole { line.octets[..marker.at].trim_ascii_end() } else { b"" };
+        login.add(name, is_whole);
         open.login = Some(login);
         self.await_literal(open, marker, cx);
     }
@@ -481,7 +501,7 @@ impl Imap {
     /// concluded. A server may answer in another order (RFC 3501 §5.5).
     fn close_earlier(&mut self, before: usize, cx: &mut Context<'_>) {
         if !cx.has_gap {
-            return;
+            return self.pending.iter_mut().take(before).for_each(|pending| pending.is_superseded = true);
         }
         for at in (0..before).rev() {
             if matches!(self.pending[at].command, Command::Login(_))
@@ -498,7 +518,7 @@ impl Imap {
             return;
         }
         let logins: Vec<usize> = (0..before.min(self.pending.len()))
-            .filter(|&at| !self.pending[at].in_doubt)
+            .filter(|&at| !self.pending[at].in_doubt && !self.pending[at].is_superseded)
             .filter(|&at| matches!(self.pending[at].command, Command::Login(_) | Command::Auth))
             .collect();
         let Some(&last) = logins.last() else { return };
@@ -575,6 +595,11 @@ fn instruction(text: &[u8], mark: Mark, cx: &mut Context<'_>) {
         b"ALERT" => cx.note(mark, Observation::Instruction(Instruction::Alert)),
         _ => {}
     }
+}
+
+/// Octets that may be a name in a literal: nothing of what arguments of other commands stand in.
+fn is_astring(octets: &[u8]) -> bool {
+    !octets.iter().any(|octet| matches!(octet, b'"' | b'(' | b')' | b'{' | b'\\'))
 }
 
 /// A whole command, not the rest of a line.
@@ -670,7 +695,8 @@ impl Machine for Imap {
         }
         let is_odd = !is_command(line.octets) && !is_due;
         if is_odd
-            && (self.in_doubt || self.is_midstream)
+            && self.in_doubt
+            && !self.may_be_logged_in
             && self.auth.is_none()
             && let Some(exchange) = Exchange::beginning_with(&line)
         {
@@ -680,8 +706,11 @@ impl Machine for Imap {
         }
         if line.follows_loss && is_odd {
             let marker = literal_marker(line.octets).filter(|marker| !marker.is_synchronising && !line.is_cut);
-            if let Some(marker) = marker.filter(|_| !self.may_be_logged_in && self.auth.is_none()) {
-                return self.go_on_to_password(Open::unnamed_login(), &marker, &line, cx);
+            let may_be_name = |marker: &LiteralMarker| is_astring(&line.octets[..marker.at]);
+            if let Some(marker) =
+                marker.filter(|marker| !self.may_be_logged_in && self.auth.is_none() && may_be_name(marker))
+            {
+                return self.go_on_to_password(Open::unnamed_login(), &marker, &line, false, cx);
             }
             return;
         }
@@ -694,7 +723,8 @@ impl Machine for Imap {
                 if line.is_cut {
                     exchange.cut();
                 }
-                (*turn, *mark) = (Turn::Server, line.last);
+                *turn = if exchange.is_asked_again() { Turn::Client } else { Turn::Server };
+                *mark = line.last;
             }
             _ => self.command_line(&line, cx),
         }

@@ -198,3 +198,10 @@ pub(super) fn cram_user(message: &[u8]) -> Option<&[u8]> {
 pub(super) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
+
+/// Whether a prompt asks for the user's name in the words that nearly all servers have.
+pub(super) fn is_name_prompt(text: &[u8]) -> bool {
+    let text = text.strip_suffix(b"\0").unwrap_or(text).trim_ascii();
+    let text = text.strip_suffix(b":").unwrap_or(text);
+    [&b"username"[..], b"user name"].iter().any(|known| known.eq_ignore_ascii_case(text))
+}

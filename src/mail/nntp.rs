@@ -180,7 +180,7 @@ impl Nntp {
                 attempt.code = Some(Text::new(code.to_string().as_bytes()));
                 emit(*attempt, judge_code(code), cx);
             }
-            Command::Auth if in_doubt && !answers_login(code) => self.auth = None,
+            Command::Auth if in_doubt && !answers_auth(code) => self.auth = None,
             Command::Auth => self.end_auth(judge_code(code), Some(Text::new(code.to_string().as_bytes())), cx),
             Command::Starttls => {
                 self.turn = Turn::Commands;
@@ -257,6 +257,11 @@ fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
     (word, rest.trim_ascii_start())
 }
 
+/// Whether nothing but a login is answered so.
+fn answers_auth(code: u16) -> bool {
+    matches!(code, 281 | 283 | 481 | 482)
+}
+
 /// Whether a login is answered so.
 fn answers_login(code: u16) -> bool {
     matches!(code, 281 | 283 | 480..=483 | 500..=502)
@@ -313,6 +318,9 @@ impl Machine for Nntp {
         if let Some((exchange, mark)) = &mut self.auth {
             exchange.respond(line.octets, line.last);
             *mark = line.last;
+            if exchange.is_asked_again() {
+                return;
+            }
         }
         self.turn = Turn::AuthReply;
     }

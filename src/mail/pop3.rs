@@ -51,6 +51,8 @@ pub(super) struct Pop3 {
     user: Option<Text>,
     /// USER was sent and no PASS since: where.
     user_alone: Option<Mark>,
+    /// A password was sent for the user.
+    is_user_spent: bool,
     auth: Option<(Exchange, Turn, Mark)>,
     stls_waits: bool,
     /// Lines of a CAPA reply are coming in.
@@ -73,6 +75,7 @@ impl Pop3 {
             greeting_due: !start.is_midstream,
             user: None,
             user_alone: None,
+            is_user_spent: false,
             auth: None,
             stls_waits: false,
             capa: None,
@@ -91,6 +94,7 @@ impl Pop3 {
                 self.forget_unresolved(cx);
                 self.tell_user_alone(cx);
                 self.user_alone = Some(line.last);
+                self.is_user_spent = false;
                 // The first word: what else was typed may be the password.
                 self.user = Some(Text::new(argument.trim_ascii().split(|&c| c == b' ').next().unwrap_or_default()));
                 Command::User
@@ -98,6 +102,7 @@ impl Pop3 {
             b"PASS" => {
                 self.may_not_infer = false;
                 self.user_alone = None;
+                self.is_user_spent = true;
                 Command::Login(Box::new(self.pass(argument, line)))
             }
             b"APOP" => match apop(argument, line) {
@@ -160,6 +165,9 @@ impl Pop3 {
 
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) -> Option<Box<Attempt>> {
         let (exchange, _, mark) = self.auth.take()?;
+        if exchange.is_orphan() && outcome != Outcome::Accepted {
+            return None;
+        }
         exchange.conclude(outcome, code, mark).attempt(cx.out)
     }
 
@@ -195,6 +203,10 @@ impl Pop3 {
                 let (outcome, code) = judge_reply(is_ok, text);
                 attempt.code = code;
                 emit(*attempt, outcome, cx);
+                // After a refusal the user is named again (RFC 1939 §7); if that is lost, the next password is another's.
+                if !is_ok && self.is_user_spent {
+                    self.user = None;
+                }
             }
             Some(Command::Auth) => {
                 self.forget_unresolved(cx);
@@ -343,12 +355,13 @@ fn judge_reply(is_ok: bool, text: &[u8]) -> (Outcome, Option<Text>) {
     (outcome, Text::code(code))
 }
 
+const VERBS: [&[u8]; 17] = [
+    b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"STLS", b"STAT", b"LIST", b"UIDL", b"RETR", b"TOP", b"DELE", b"RSET",
+    b"NOOP", b"QUIT", b"LANG", b"UTF8",
+];
+
 /// A whole command, not the rest of a line.
 fn is_command(line: &[u8]) -> bool {
-    const VERBS: [&[u8]; 17] = [
-        b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"STLS", b"STAT", b"LIST", b"UIDL", b"RETR", b"TOP", b"DELE",
-        b"RSET", b"NOOP", b"QUIT", b"LANG", b"UTF8",
-    ];
     VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(split_verb(line).0))
 }
 
@@ -389,17 +402,20 @@ impl Machine for Pop3 {
             if self.auth.is_some() { self.pending.settle() } else { self.give_up_pending(cx) }
         }
         match &mut self.auth {
-            Some((exchange, turn, mark)) if !sasl::gives_up(line.octets, &[b"QUIT", b"STAT", b"CAPA"]) => {
+            Some((exchange, turn, mark)) if !sasl::gives_up(line.octets, &VERBS) => {
                 exchange.respond(line.octets, line.last);
                 if line.is_cut {
                     exchange.cut();
                 }
-                (*turn, *mark) = (Turn::Server, line.last);
+                *turn = if exchange.is_asked_again() { Turn::Client } else { Turn::Server };
+                *mark = line.last;
             }
             Some(_) => {
                 self.pending.pop_through(|command| matches!(command, Command::Auth));
-                if let Some(attempt) = self.end_auth(Outcome::Cancelled, None, cx) {
-                    emit(*attempt, Outcome::Cancelled, cx);
+                let is_missing = self.auth.as_ref().is_some_and(|(exchange, ..)| exchange.may_miss_answer());
+                let outcome = if is_missing { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled };
+                if let Some(attempt) = self.end_auth(outcome, None, cx) {
+                    emit(*attempt, outcome, cx);
                 }
                 self.command(&line, cx);
             }

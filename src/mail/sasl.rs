@@ -6,7 +6,7 @@
 use super::framing::Line;
 use super::mechanisms::{
     Disclosure, Scheme, UNKNOWN_MECHANISM, class_of, contains_ignoring_case, cram_user, hash_of, is_known,
-    mechanism_of_challenge, mechanism_of_response, scram_iterations, traits_of,
+    is_name_prompt, mechanism_of_challenge, mechanism_of_response, scram_iterations, traits_of,
 };
 use super::observe::{
     Attempt, Confidence, Observation, Out, Outcome, Reason, SecretClass, Strength, Username, Variant,
@@ -69,6 +69,9 @@ pub(super) fn next_is_response(next: &[u8]) -> bool {
     !next.is_empty() && is_response_shaped(line)
 }
 
+/// Challenges whose places are kept: no mechanism has more.
+const CHALLENGES: usize = 8;
+
 /// An exchange on its way.
 pub(super) struct Exchange {
     name: Text,
@@ -82,14 +85,26 @@ pub(super) struct Exchange {
     has_challenge: bool,
     /// Server stream offset after the last challenge.
     challenge_end: u64,
-    /// What of the client it answers.
-    challenge_seen: Option<u64>,
+    /// What of the client each of them answers.
+    asked: Vec<Option<u64>>,
+    /// Those of them that ask for the password alone, as bits.
+    asked_password: u8,
+    /// Client stream offset after the last response.
+    response_end: u64,
     /// The mechanism was never named: it is told by its messages.
     is_guessed: bool,
+    /// Of such a one, the first answer: a name only when the prompts before and behind it leave no doubt, and another
+    /// answer followed. A server that prompts as it likes, or prompts anew, must not have a password written.
+    first_answer: Option<Zeroizing<Vec<u8>>>,
+    first_mark: Mark,
+    /// The first prompt asked for a name, in the usual words.
+    asks_name: bool,
     /// Something is in a gap: the next answer may not be what its place says.
     is_unsure: bool,
     /// Nor be whole.
     is_torn: bool,
+    /// Client stream offset after the last octets that were lost.
+    lost_end: u64,
     /// That answer, until the second prompt tells which of the two it was.
     unsure: Option<(Zeroizing<Vec<u8>>, Mark)>,
     challenges: u32,
@@ -127,10 +142,16 @@ impl Exchange {
             prompted_first: false,
             has_challenge: false,
             challenge_end: 0,
-            challenge_seen: None,
+            asked: Vec::new(),
+            asked_password: 0,
+            response_end: 0,
             is_guessed: true,
+            first_answer: None,
+            first_mark: Mark::default(),
+            asks_name: false,
             is_unsure: false,
             is_torn: false,
+            lost_end: 0,
             unsure: None,
             challenges: 0,
             is_cut: false,
@@ -204,10 +225,14 @@ impl Exchange {
 
     /// A challenge that answers nothing new is the same one still: only one answer is due.
     fn count_challenge(&mut self, mark: Mark) {
-        if self.challenges == 0 || mark.seen.is_none() || mark.seen > self.challenge_seen {
+        let last = self.asked.last().copied().flatten();
+        if self.challenges == 0 || mark.seen.is_none() || mark.seen > last {
             self.challenges += 1;
+            if self.asked.len() < CHALLENGES {
+                self.asked.push(mark.seen);
+            }
         }
-        (self.challenge_end, self.challenge_seen) = (mark.end, mark.seen);
+        self.challenge_end = mark.end;
     }
 
     /// What LOGIN asks for, and how many rounds SCRAM wants.
@@ -222,6 +247,10 @@ impl Exchange {
         }
         let names_user = contains_ignoring_case(text, b"user") || contains_ignoring_case(text, b"name");
         self.prompted_for_password = contains_ignoring_case(text, b"pass") && !names_user;
+        if let Some(at) = self.asked.len().checked_sub(1) {
+            self.asked_password |= u8::from(self.prompted_for_password) << at;
+        }
+        self.asks_name |= self.challenges == 1 && is_name_prompt(text);
         self.settle_first_answer(names_user, mark);
     }
 
@@ -238,9 +267,10 @@ impl Exchange {
     /// Octets of the client up to `end` were lost: what comes next may be the second answer, or the rest of a line.
     pub(super) fn lose_answer(&mut self, end: u64) {
         // They came before what was asked last, and nothing of its answer was among them.
-        if self.challenge_seen.is_some_and(|seen| seen >= end) {
+        if self.asked.last().copied().flatten().is_some_and(|seen| seen >= end) {
             return;
         }
+        self.lost_end = end;
         self.lose_prompt();
         self.is_torn |= self.is_unsure;
     }
@@ -252,7 +282,7 @@ impl Exchange {
 
     /// A response line of the client, still encoded. `*` cancels and discloses nothing.
     pub(super) fn respond(&mut self, line: &[u8], mark: Mark) {
-        let step = self.step();
+        let step = self.step(mark);
         if line.trim_ascii() == b"*" {
             self.is_cancelled = true;
             return;
@@ -265,19 +295,40 @@ impl Exchange {
 
     /// The same where the protocol does not encode it; what cancels there never comes here.
     pub(super) fn respond_raw(&mut self, response: &[u8], mark: Mark) {
-        let step = self.step();
+        let step = self.step(mark);
         self.answer(step, response, mark);
     }
 
     /// A response that was not captured whole or not kept.
     pub(super) fn respond_unread(&mut self, mark: Mark) {
-        self.step();
+        self.step(mark);
         self.unreadable(mark);
     }
 
-    /// Counts a response: which one it is. Challenges count the answers due, also those that were lost.
-    fn step(&mut self) -> u32 {
-        let due = (self.challenges + u32::from(self.had_initial)).saturating_sub(1);
+    /// Whether the answer to the last challenge may have been among octets that were lost.
+    pub(super) fn may_miss_answer(&self) -> bool {
+        let last = self.asked.last().copied().flatten();
+        self.lost_end > 0 && last.is_none_or(|seen| seen < self.lost_end)
+    }
+
+    /// Whether a challenge that answers the last response was read before that response.
+    pub(super) fn is_asked_again(&self) -> bool {
+        let last = self.asked.last().copied().flatten();
+        self.challenges + u32::from(self.had_initial) > self.responses
+            && last.is_some_and(|seen| seen >= self.response_end)
+    }
+
+    /// Counts a response that ends at `mark`: which one it is. Challenges count the answers due, also those that were
+    /// lost; one that answers this response counts for the next.
+    fn step(&mut self, mark: Mark) -> u32 {
+        let ahead = self.asked.iter().filter(|seen| seen.is_some_and(|seen| seen >= mark.end)).count() as u32;
+        self.response_end = mark.end;
+        // The prompt that this response answers, where a later one was read before it.
+        if ahead > 0 {
+            let at = (self.asked.len() as u32).checked_sub(ahead + 1);
+            self.prompted_for_password = at.is_some_and(|at| self.asked_password >> at & 1 == 1);
+        }
+        let due = (self.challenges + u32::from(self.had_initial)).saturating_sub(1 + ahead);
         let step = self.responses.max(due);
         self.responses = step + 1;
         step
@@ -291,8 +342,14 @@ impl Exchange {
     }
 
     fn answer(&mut self, step: u32, decoded: &[u8], mark: Mark) {
+        // Its beginning may be among what was lost, unless the challenge came after that.
+        self.is_cut |= self.may_miss_answer();
         if self.scheme == Scheme::Guess {
-            self.become_mechanism(mechanism_of_response(decoded).unwrap_or_default());
+            match mechanism_of_response(decoded) {
+                Some(name) => self.become_mechanism(name),
+                // A later prompt may tell.
+                None => drop(self.first_answer.get_or_insert_with(|| Zeroizing::new(decoded.to_vec()))),
+            }
         }
         match self.scheme {
             Scheme::Plain => self.plain(decoded, mark),
@@ -320,12 +377,19 @@ impl Exchange {
             self.undecodable = true;
             self.disclosed.get_or_insert(mark);
         }
+        // Where the prompts tell that it was the name, nothing was disclosed; otherwise it may have been the password.
+        let was_name = self.asks_name && self.prompted_for_password && self.challenges == 2;
+        let is_held = self.first_answer.take().is_some() && self.scheme == Scheme::Login;
+        if is_held && !was_name && self.disclosed.is_none() {
+            self.undecodable = true;
+            self.disclosed = Some(self.first_mark);
+        }
         let has_said_something = self.responses > u32::from(self.is_cancelled);
         // GSS-SPNEGO carries Kerberos too, which discloses nothing.
         if self.disclosed.is_none() && self.name.as_str() == "GSS-SPNEGO" {
             (self.scheme, self.class) = (Scheme::Opaque, SecretClass::None);
         }
-        if self.is_guessed && self.scheme == Scheme::Opaque {
+        if self.is_guessed && matches!(self.scheme, Scheme::Opaque | Scheme::Guess) {
             // It may have been any mechanism, and disclosed nothing.
             return Ended::Nothing;
         }
@@ -439,9 +503,17 @@ impl Exchange {
 
     /// Position decides; prompts are free text. When the password alone is prompted for first, that answer is it.
     fn login(&mut self, step: u32, answer: &[u8], mark: Mark) {
+        if self.is_guessed {
+            return self.guessed_login(answer, mark);
+        }
         // Sent before this prompt was: it answers another, which is lost or was read with an earlier exchange.
         let is_ahead = mark.seen.is_some_and(|seen| seen < self.challenge_end);
         if (self.is_unsure || is_ahead) && step == 0 && !self.prompted_for_password {
+            // What it was answered with is there already.
+            let next = self.asked.iter().position(|seen| seen.is_some_and(|seen| seen >= mark.end));
+            if !self.is_torn && next.is_some_and(|next| self.asked_password >> next & 1 == 1) {
+                return self.name_typed(answer);
+            }
             self.unsure = Some((Zeroizing::new(answer.to_vec()), mark));
             return;
         }
@@ -453,6 +525,21 @@ impl Exchange {
             self.disclose(mark);
         }
         self.prompted_first |= step == 0 && self.prompted_for_password;
+    }
+
+    /// The same where nobody knows which answers came before.
+    fn guessed_login(&mut self, answer: &[u8], mark: Mark) {
+        let first = self.first_answer.take();
+        if self.prompted_for_password || first.is_some() {
+            let is_name = self.asks_name && self.prompted_for_password && self.challenges == 2;
+            if let Some(first) = first.filter(|first| is_name && first[..] != *answer) {
+                self.name_typed(&first);
+            }
+            self.secret = Some(Secret::new(answer));
+            return self.disclose(mark);
+        }
+        self.first_answer = Some(Zeroizing::new(answer.to_vec()));
+        self.first_mark = mark;
     }
 
     /// What the first answer was when its prompt was lost or is read late, by the next prompt that is read. A password is

@@ -136,7 +136,12 @@ impl Sieve {
             }
             *mark = line.last;
         }
-        self.turn = Turn::AuthReply;
+        self.await_reply();
+    }
+
+    fn await_reply(&mut self) {
+        let is_asked_again = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_asked_again());
+        self.turn = if is_asked_again { Turn::AuthResponse } else { Turn::AuthReply };
     }
 
     /// A literal of the client is whole.
@@ -155,7 +160,7 @@ impl Sieve {
     /// The rest of the line after a literal; empty as a rule.
     fn after_literal(&mut self, verb: &[u8], line: &Line<'_>) {
         if verb.is_empty() || verb == b"AUTHENTICATE" {
-            self.turn = Turn::AuthReply;
+            self.await_reply();
         } else {
             self.pending.push(Command::Other, line.end);
         }
@@ -174,6 +179,7 @@ impl Sieve {
             let may_be = self.auth.is_some() || self.misses_command(line, cx);
             let is_challenge = may_be && marker.at == 0 && marker.octets <= LITERAL_OCTETS as u64;
             match marker.octets {
+                0 if is_challenge => self.challenged(b"", cx),
                 0 => {}
                 octets if is_challenge => *cx.server = Mode::Keep(octets),
                 octets => *cx.server = Mode::Skip(octets),
@@ -266,6 +272,9 @@ impl Sieve {
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
         self.turn = Turn::Commands;
         let Some((exchange, mark)) = self.auth.take() else { return };
+        if exchange.is_orphan() && outcome != Outcome::Accepted {
+            return;
+        }
         if let Some(attempt) = exchange.conclude(outcome, code, mark).attempt(cx.out) {
             cx.note(attempt.mark, Observation::Login(attempt));
         }

@@ -310,7 +310,7 @@ impl Smtp {
         self.another_auth_may_be_lost |= cx.answers_unseen(line);
         if self.auth_in_doubt && self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_orphan()) {
             // What a message's end is answered by, and no response.
-            if matches!(code, 200..=234 | 236..=299 | 354) {
+            if !matches!(code, 235 | 535) {
                 self.pending.pop_through(|command| *command == Command::Auth);
                 self.auth = None;
                 self.turn = Turn::Commands;
@@ -523,13 +523,16 @@ impl Smtp {
             *mark = line.last;
         }
         self.is_asked = false;
-        self.turn = Turn::AuthReply;
+        let is_asked_again = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_asked_again());
+        self.turn = if is_asked_again { Turn::AuthResponse } else { Turn::AuthReply };
     }
 
     /// The client says a command where a response is due.
     fn leave_auth(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         self.pending.pop_through(|command| *command == Command::Auth);
-        self.end_auth(Outcome::Cancelled, None, cx);
+        let is_missing = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_miss_answer());
+        let outcome = if is_missing { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled };
+        self.end_auth(outcome, None, cx);
         self.command(line, cx);
     }
 

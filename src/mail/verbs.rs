@@ -1,7 +1,7 @@
 //! The commands of all protocols that are followed: what may be told of a client's words, because it is no secret.
 
 /// In the order of their octets.
-const KNOWN: [&str; 62] = [
+const KNOWN: [&str; 78] = [
     "APOP",
     "APPEND",
     "ARTICLE",
@@ -14,17 +14,23 @@ const KNOWN: [&str; 62] = [
     "CAPA",
     "CAPABILITIES",
     "CAPABILITY",
+    "CHECKSCRIPT",
     "CLOSE",
     "COMPRESS",
     "DATA",
+    "DATE",
     "DELE",
+    "DELETESCRIPT",
     "EHLO",
     "ENABLE",
     "ETRN",
     "EXAMINE",
     "EXPN",
     "FETCH",
+    "GETSCRIPT",
     "GROUP",
+    "HAVESPACE",
+    "HDR",
     "HEAD",
     "HELO",
     "HELP",
@@ -35,21 +41,29 @@ const KNOWN: [&str; 62] = [
     "LHLO",
     "LIST",
     "LISTGROUP",
+    "LISTSCRIPTS",
     "LOGIN",
     "LOGOUT",
     "LSUB",
     "MAIL",
     "MODE",
     "NAMESPACE",
+    "NEWGROUPS",
+    "NEWNEWS",
+    "NEXT",
     "NOOP",
+    "OVER",
     "PASS",
     "POST",
+    "PUTSCRIPT",
     "QUIT",
     "RCPT",
+    "RENAMESCRIPT",
     "RETR",
     "RSET",
     "SEARCH",
     "SELECT",
+    "SETACTIVE",
     "STARTTLS",
     "STAT",
     "STATUS",
@@ -59,16 +73,18 @@ const KNOWN: [&str; 62] = [
     "TURN",
     "UID",
     "UIDL",
+    "UNAUTHENTICATE",
     "USER",
     "UTF8",
     "VRFY",
     "XCLIENT",
+    "XOVER",
     "XTND",
 ];
 
 /// The command that a word is, in upper case.
 pub(super) fn known(word: &[u8]) -> Option<&'static str> {
-    if word.len() > 12 {
+    if word.len() > 14 {
         return None;
     }
     let at = KNOWN.binary_search_by(|known| known.bytes().cmp(word.iter().map(u8::to_ascii_uppercase)));

@@ -7,7 +7,8 @@ use super::community_id::community_id;
 use super::event::{
     Barewire, ClientEnd, Distinct, Ecs, Event, Evidence as EvidenceFields, Ingress, Line, Log, Login as LoginFields,
     Lossy, Name, Names, Network, Observer, Overlap as OverlapFields, Path, Proxied, Related, Rule, Sha256Hash, Side,
-    Software, Starttls as StarttlsFields, Threat, Tls, TlsClient, TlsServer, User, Vlan, WireText,
+    Software, Starttls as StarttlsFields, Threat, Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan,
+    WireText,
 };
 use super::identity::event_id;
 use super::time::rfc3339;
@@ -21,7 +22,7 @@ use crate::mail::{
     cipher,
 };
 use crate::stream::{Direction, Overlap};
-use crate::wire::{PacketRef, Timestamp};
+use crate::wire::{Endpoint, PacketRef, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 const FINDING: &str = "barewire.finding";
@@ -219,6 +220,10 @@ fn follow<'a>(line: &mut Line<'a>, flow: &Flow, ordinal: u32, user: Option<&'a T
         network.community_id = Some(community_id);
         network.vlan = flow.vlan.map(|id| Vlan { id: id.to_string() });
     }
+    line.barewire.tunnel = flow.tunnel.map(|tunnel| TunnelFields {
+        kind: tunnel.kind.name(),
+        ends: tunnel.ends.into_iter().flatten().map(|address| Endpoint { address, port: 0 }.ip()).collect(),
+    });
     id
 }
 

@@ -249,6 +249,8 @@ pub(super) struct Barewire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) conversation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tunnel: Option<Tunnel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evidence: Option<Evidence<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) related: Vec<String>,
@@ -394,6 +396,14 @@ pub(super) struct Software<'a> {
     pub(super) banner: Option<WireText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) software: Option<&'static str>,
+}
+
+/// The outermost tunnel of a connection, and the addresses of what carried it.
+#[derive(Serialize)]
+pub(super) struct Tunnel {
+    pub(super) kind: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ends: Vec<IpAddr>,
 }
 
 #[derive(Serialize)]

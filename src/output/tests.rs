@@ -10,7 +10,8 @@ use crate::mail::{
     Strength, Text, Timing, Validity, Variant,
 };
 use crate::secret::{Fingerprint, FingerprintClass, FingerprintKey, Secret};
-use crate::wire::{Endpoint, PacketRef, Timestamp};
+use crate::stream::{Direction, Overlap};
+use crate::wire::{Endpoint, PacketRef, Timestamp, Tunnel, TunnelKind};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -50,6 +51,7 @@ fn flow() -> Flow {
         start: packet(0, 1),
         protocol: Protocol::Pop3,
         vlan: None,
+        tunnel: Some(Tunnel { kind: TunnelKind::Vxlan, ends: Some([1 << 32, 2 << 32]) }),
         isns: Some([1001, 5001]),
     }
 }
@@ -90,8 +92,8 @@ fn login() -> Login {
         fingerprint: Some(fingerprint()),
         outcome: Outcome::Accepted,
         validity: Validity::Valid,
-        is_ambiguous: false,
-        other_fingerprint: None,
+        is_ambiguous: true,
+        other_fingerprint: Some(fingerprint()),
         is_empty: false,
         strength: Strength::default(),
         is_injected: false,
@@ -172,7 +174,17 @@ fn evidence(name: &Text) -> Evidence {
         tls: tls_facts(0x0301, name),
         places: vec!["198.51.100.25:110 pop3 alice".to_owned(); 2],
         attempts: Some([3, 1]),
-        overlap: None,
+        overlap: Some(Overlap {
+            direction: Direction::ToServer,
+            begin: 10,
+            octets: 72,
+            ttl: [Some(64), Some(57)],
+            is_sound: [Some(true), Some(false)],
+            is_older: Some(true),
+            is_late: true,
+            is_elsewhere: true,
+            is_urgent: false,
+        }),
         seconds: Some(12),
     }
 }

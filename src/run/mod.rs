@@ -184,5 +184,7 @@ fn odd(counters: &Counters) -> Vec<(&'static str, u64)> {
         ("wrong checksum", stream.unsound),
         ("no room to reorder", stream.reorder_full),
         ("SYN forgotten", counters.embryos_dropped),
+        ("fragments that do not fit", counters.fragments.refused),
+        ("datagrams never whole", counters.fragments.given_up),
     ]
 }

@@ -189,8 +189,8 @@ fn threaded(
             watcher.tick(files, captured);
         }
         dispatcher.flush();
+        let mut counters = *dispatcher.counters();
         drop(dispatcher);
-        let mut counters = Counters::default();
         for (name, handle) in handles {
             counters.add(&handle.join().map_err(|_| Failure::fault(&name))?);
         }

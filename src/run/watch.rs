@@ -124,8 +124,7 @@ pub fn watch(job: WatchJob) -> Result<u8, Failure> {
     stop(&waker, &gauges, &capture);
     signals.close();
 
-    let result = join(capture, "capture-0")?;
-    let mut counters = Counters::default();
+    let (result, mut counters) = join(capture, "capture-0")?;
     for (at, worker) in workers.into_iter().enumerate() {
         counters.add(&join(worker, &format!("worker-{at}"))?);
     }
@@ -180,7 +179,7 @@ fn capture(
     mut dispatcher: Dispatcher,
     gauges: &Gauges,
     events: &Sender<Event>,
-) -> Result<(), LiveError> {
+) -> (Result<(), LiveError>, Counters) {
     // The dispatcher is used by both closures, one at a time.
     let dispatcher = std::cell::RefCell::new(&mut dispatcher);
     let captured = std::cell::Cell::new(0_u64);
@@ -200,7 +199,8 @@ fn capture(
     );
     // Nobody may be listening any more, for a signal came first.
     let _ = events.try_send(Event::CaptureEnded);
-    result
+    let counters = *dispatcher.borrow().counters();
+    (result, counters)
 }
 
 /// Whether the kernel's ring is empty after a stop.

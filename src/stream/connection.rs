@@ -19,13 +19,15 @@ pub trait Receiver {
     fn data(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark);
     /// `len` octets of one side that the capture does not hold.
     fn gap(&mut self, side: Side, offset: u64, len: u64, at: PacketRef);
-    /// Octets of one side once more, all of them at places that were handed over. Says whether they are known to
-    /// differ from what was.
-    fn again(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) -> bool;
+    /// Octets of one side once more, all of them at places that were handed over; the other end had acknowledged what
+    /// lies before `_acked`. Says whether they are known to differ from what was.
+    fn again(&mut self, _side: Side, _offset: u64, _octets: &[u8], _acked: u64, _mark: Mark) -> bool {
+        false
+    }
     /// The octet at this place, yet to come, is marked urgent.
-    fn urgent(&mut self, side: Side, offset: u64, mark: Mark);
+    fn urgent(&mut self, _side: Side, _offset: u64, _mark: Mark) {}
     /// Octets that differ from others which wait at their place: those are handed over in their turn.
-    fn differs(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark);
+    fn differs(&mut self, _side: Side, _offset: u64, _octets: &[u8], _mark: Mark) {}
 }
 
 /// What happened in reassembly, counted over all connections of an engine.
@@ -205,13 +207,13 @@ impl Connection {
         let Some((offset, payload)) = half.trim(place, segment) else {
             env.counts.repeated += 1;
             if let Some((offset, payload)) = half.known_part(place, segment) {
-                env.counts.conflicts += u64::from(receiver.again(side, offset, payload, mark));
+                env.counts.conflicts += u64::from(receiver.again(side, offset, payload, half.acked, mark));
             }
             return;
         };
         if offset < half.next {
             let known = payload.len().min((half.next - offset) as usize);
-            env.counts.conflicts += u64::from(receiver.again(side, offset, &payload[..known], mark));
+            env.counts.conflicts += u64::from(receiver.again(side, offset, &payload[..known], half.acked, mark));
         }
         let half = &self.halves[side.index()];
         if let Some(at) = urgent_octet(segment)
@@ -302,7 +304,9 @@ impl Connection {
     fn is_caused(&self, side: Side, seen: Option<u64>) -> bool {
         let peer = &self.halves[side.other().index()];
         let Some(seen) = seen.filter(|_| peer.captured) else { return true };
-        seen.min(peer.fin.unwrap_or(u64::MAX)) <= peer.next
+        // A FIN takes a number and has no octet.
+        let octets = if peer.fin.is_some_and(|fin| seen == fin + 1) { seen - 1 } else { seen };
+        octets <= peer.next
     }
 
     fn deliver(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark, receiver: &mut impl Receiver) {
@@ -361,15 +365,18 @@ impl Connection {
     ) {
         let half = &mut self.halves[side.index()];
         let end = offset + octets.len() as u64;
-        let run = match half.ahead {
-            Some((at, run)) if at.abs_diff(offset) <= PRESUMED_LOST_OCTETS as u64 => run + 1,
-            _ => 1,
+        let (begin, run) = match half.ahead {
+            Some((begin, at, run)) if at.abs_diff(offset) <= PRESUMED_LOST_OCTETS as u64 => (begin, run + 1),
+            _ => (offset, 1),
         };
-        half.ahead = Some((end, run));
+        half.ahead = Some((begin, end, run));
         env.counts.wild += 1;
-        if run < RESYNC_SEGMENTS {
+        // What is forged the other end does not acknowledge.
+        let is_heard = half.acked > begin || !self.halves[side.other().index()].captured;
+        if run < RESYNC_SEGMENTS || !is_heard {
             return;
         }
+        let half = &mut self.halves[side.index()];
         half.ahead = None;
         while let Some(obstacle) = self.obstacle() {
             self.overcome(&obstacle, env, receiver);

@@ -21,8 +21,8 @@ pub(super) struct Half {
     /// Offset after the last octet, once a FIN said so.
     pub(super) fin: Option<u64>,
     pub(super) reorder: Option<Box<Reorder>>,
-    /// Where a run of segments beyond the window stands: its next offset and its length in segments.
-    pub(super) ahead: Option<(u64, u32)>,
+    /// A run of segments beyond the window: where it began, where it stands, and its length in segments.
+    pub(super) ahead: Option<(u64, u64, u32)>,
     /// The other side acknowledged all up to `next` and no more while octets were waiting above: it does not have
     /// what is missing either, so that will be sent again, or what waits is forged.
     pub(super) denied: bool,
@@ -62,7 +62,7 @@ impl Half {
         let len = i64::from(segment.payload_len);
         let next = i64::try_from(self.next).ok()?;
         // A keep-alive's one octet (RFC 9293 §3.8.4) stands before `next`, or in the place of an acknowledged FIN.
-        let is_after_fin = len == 1 && self.fin.is_some_and(|fin| fin == self.next && fin < self.acked);
+        let is_after_fin = len == 1 && self.fin.is_some_and(|fin| fin == self.next && fin + 1 == self.acked);
         if len > 0 && (place + len <= next || is_after_fin) && !segment.flags.has(Flags::FIN) {
             return None;
         }

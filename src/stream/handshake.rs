@@ -1,7 +1,8 @@
-//! What SYNs and SYN-ACKs tell before there are data. Two candidates are kept: a forged handshake, or ports that are
+//! What SYNs and SYN-ACKs tell before there are data. Several candidates are kept: a forged handshake, or ports that are
 //! used again, must not take the place of the one that the data then fit.
 
 use super::Side;
+use crate::limits::WILD_OFFSET;
 use crate::wire::{Flags, PacketRef, Segment, SeqNumber};
 
 /// One handshake, as far as it was captured.
@@ -15,6 +16,8 @@ pub struct Candidate {
     pub start: PacketRef,
     /// What the SYN-ACK acknowledged, which is where the client begins.
     expected: Option<SeqNumber>,
+    /// The third packet of the handshake is its.
+    is_confirmed: bool,
 }
 
 impl Candidate {
@@ -30,12 +33,22 @@ impl Candidate {
         let answers = segment.ack.is_some() && self.first[side.other().index()] == segment.ack;
         2 * u8::from(begins) + u8::from(answers)
     }
+
+    /// How likely it is the one that a segment with data, perhaps not the first, continues.
+    fn likelihood(&self, side: Side, segment: &Segment<'_>) -> u8 {
+        let is_near = |first: SeqNumber| (0..WILD_OFFSET).contains(&i64::from(segment.seq.offset_from(first)));
+        let is_near = self.first[side.index()].is_some_and(is_near);
+        8 * u8::from(self.is_confirmed) + 2 * self.fit(side, segment) + u8::from(is_near)
+    }
 }
+
+/// Handshakes kept of one flow.
+const CANDIDATES: usize = 5;
 
 /// The handshakes of a flow without data.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Handshake {
-    candidates: [Option<Candidate>; 2],
+    candidates: [Option<Candidate>; CANDIDATES],
     /// Packets so far.
     pub packets: u32,
 }
@@ -70,7 +83,8 @@ impl Handshake {
         for other in self.candidates.iter_mut().flatten().filter(|other| other.client != side) {
             other.first[side.index()].get_or_insert(first);
         }
-        let mut candidate = Candidate { first: [None; 2], client: side, start: at, expected: None };
+        let mut candidate =
+            Candidate { first: [None; 2], client: side, start: at, expected: None, is_confirmed: false };
         candidate.first[side.index()] = Some(first);
         self.add(candidate);
     }
@@ -89,7 +103,8 @@ impl Handshake {
             }
             asked = Some(*candidate);
         }
-        let mut candidate = asked.unwrap_or(Candidate { first: [None; 2], client, start: at, expected: ack });
+        let mut candidate =
+            asked.unwrap_or(Candidate { first: [None; 2], client, start: at, expected: ack, is_confirmed: false });
         candidate.first[side.index()] = Some(first);
         // An answer to a SYN that was not sent says nothing when there is a SYN.
         let has_syn = self.candidates.iter().flatten().any(|known| known.first[client.index()].is_some());
@@ -98,19 +113,30 @@ impl Handshake {
         }
     }
 
-    /// The first keeps its place; a second rival displaces the other.
+    /// The first keep their places; when there is none left the latest takes that of the last.
     fn add(&mut self, candidate: Candidate) {
-        let place = usize::from(self.candidates[0].is_some());
+        let place = self.candidates.iter().position(Option::is_none).unwrap_or(CANDIDATES - 1);
         self.candidates[place] = Some(candidate);
+    }
+
+    /// Whether one of them is complete, the third packet included.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.candidates.iter().flatten().any(|candidate| candidate.is_confirmed)
     }
 
     /// The handshake that the first data fit best.
     #[must_use]
     pub fn choose(&self, side: Side, segment: &Segment<'_>) -> Option<Candidate> {
-        let [first, second] = self.candidates;
-        match (first, second) {
-            (Some(first), Some(second)) if second.fit(side, segment) > first.fit(side, segment) => Some(second),
-            (first, second) => first.or(second),
+        let known = self.candidates.into_iter().flatten();
+        // Of those alike the first.
+        known.rev().max_by_key(|candidate| candidate.likelihood(side, segment))
+    }
+
+    /// A segment without data before any with: of the handshakes it confirms the one whose numbers it has.
+    pub fn confirm(&mut self, side: Side, segment: &Segment<'_>) {
+        for candidate in self.candidates.iter_mut().flatten() {
+            candidate.is_confirmed |= candidate.fit(side, segment) == 3;
         }
     }
 

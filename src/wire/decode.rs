@@ -1,8 +1,9 @@
 //! IP and TCP headers. A fast path by hand for the common shapes; etherparse, whose care is the oracle of
-//! the property test below, for IPv6 extension headers and everything odd.
+//! the property test below, for IPv6 extension headers and everything odd. What wraps the packet is opened layer by layer.
 
-use super::link::{self, be16};
-use super::{Endpoint, Flags, Frame, LinkType, Segment, SeqNumber};
+use super::link::{self, Layer, be16};
+use super::{Endpoint, Flags, Frame, LinkType, Path, Segment, SeqNumber, tunnel};
+use crate::limits::LAYERS;
 use etherparse::{IpNumber, LaxIpSlice};
 
 /// Why a frame is no segment. Each is counted; together with the segments they are all frames.
@@ -15,10 +16,12 @@ pub enum Skip {
     NotIp,
     /// UDP, ICMP and the like.
     NotTcp,
-    /// A part of an IP datagram.
+    /// A part of an IP datagram, which is counted when it is whole.
     Fragment,
-    /// MPLS, PPPoE, GRE, IP in IP: not opened.
+    /// A tunnel of a form that is not known: GRE with routing, encrypted or compressed PPP.
     Tunnel,
+    /// More headers around the packet than any network has.
+    TooDeep,
     /// The capture ends inside the headers.
     Truncated,
     /// Lengths or versions that contradict each other.
@@ -27,15 +30,52 @@ pub enum Skip {
 
 impl Skip {
     /// All reasons with their names, in the order of their numbers.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::LinkType, "link type"),
         (Self::NotIp, "not IP"),
         (Self::NotTcp, "not TCP"),
         (Self::Fragment, "IP fragment"),
         (Self::Tunnel, "tunnel"),
+        (Self::TooDeep, "too many layers"),
         (Self::Truncated, "cut in the headers"),
         (Self::Malformed, "malformed"),
     ];
+}
+
+/// A part of an IP datagram.
+pub struct Fragment<'a> {
+    /// The IP header that the datagram will have: of IPv6 without the headers up to the fragment's own.
+    pub header: &'a [u8],
+    /// Address of the sender.
+    pub source: u128,
+    /// Address of the receiver.
+    pub destination: u128,
+    /// Identification.
+    pub id: u32,
+    /// What the datagram carries.
+    pub protocol: u8,
+    /// Where the payload belongs, in units of 8 octets.
+    pub offset: u16,
+    /// It is not the last.
+    pub has_more: bool,
+    /// The octets.
+    pub payload: &'a [u8],
+    /// What it was wrapped in.
+    pub path: Path,
+}
+
+/// What is no segment.
+pub enum Refusal<'a> {
+    /// And never will be.
+    Skip(Skip),
+    /// But a part of one perhaps.
+    Fragment(Box<Fragment<'a>>),
+}
+
+impl From<Skip> for Refusal<'_> {
+    fn from(skip: Skip) -> Self {
+        Self::Skip(skip)
+    }
 }
 
 const TCP: u8 = 6;
@@ -44,25 +84,164 @@ const TCP: u8 = 6;
 ///
 /// # Errors
 ///
-/// The reason why the frame holds no TCP segment that can be read.
+/// The reason why the frame holds no TCP segment that can be read; a fragment is one.
 #[inline]
 pub fn decode<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Skip> {
+    open(frame).map_err(|refusal| match refusal {
+        Refusal::Skip(skip) => skip,
+        Refusal::Fragment(_) => Skip::Fragment,
+    })
+}
+
+/// Reads the headers of a frame, whatever it is wrapped in.
+///
+/// # Errors
+///
+/// The reason why the frame holds no TCP segment that can be read, or the fragment that it holds.
+#[inline]
+pub fn open<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Refusal<'a>> {
     let octets = frame.octets;
     // Plain Ethernet with IPv4 is nine frames in ten: no call, no loop.
-    let network = if frame.link_type == LinkType::ETHERNET && be16(octets, 12) == Some(0x0800) {
-        link::Network { octets: &octets[14..], vlans: [None; 2] }
-    } else {
-        link::strip(frame.link_type, octets)?
+    if frame.link_type == LinkType::ETHERNET && be16(octets, 12) == Some(0x0800) && frame.datagram.is_none() {
+        let datagram = &octets[14..];
+        if datagram.len() >= 20
+            && datagram[9] == TCP
+            && datagram[0] >> 4 == 4
+            && be16(datagram, 6).is_some_and(|word| word & 0x3fff == 0)
+        {
+            return Ok(ipv4(datagram, is_cut(frame))?);
+        }
+    }
+    open_layers(frame)
+}
+
+fn is_cut(frame: &Frame<'_>) -> bool {
+    u32::try_from(frame.octets.len()).is_ok_and(|len| len < frame.original_len)
+}
+
+fn open_layers<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Refusal<'a>> {
+    let (mut layer, mut path) = match frame.datagram {
+        Some(path) => (Layer::Ip(frame.octets), *path),
+        None => (link::first(frame.link_type, frame.octets)?, Path::default()),
     };
-    let cut = u32::try_from(octets.len()).is_ok_and(|len| len < frame.original_len);
-    let mut segment = match network.octets.first().map(|octet| octet >> 4) {
-        Some(4) => ipv4(network.octets, cut)?,
-        Some(6) => ipv6(network.octets, cut)?,
-        Some(_) => return Err(Skip::Malformed),
-        None => return Err(Skip::Truncated),
-    };
-    segment.vlans = network.vlans;
-    Ok(segment)
+    let cut = is_cut(frame);
+    while usize::from(path.layers) <= LAYERS {
+        let packet = match layer {
+            Layer::Ip(packet) => packet,
+            other => {
+                layer = link::next(other, &mut path)?;
+                continue;
+            }
+        };
+        path.layers += 1;
+        let inner = match packet.first().map(|octet| octet >> 4) {
+            Some(4) => in_ipv4(packet, cut, path)?,
+            Some(6) => in_ipv6(packet, cut, path)?,
+            Some(_) => return Err(Skip::Malformed.into()),
+            None => return Err(Skip::Truncated.into()),
+        };
+        let Inner { protocol, payload, ends } = match inner {
+            Content::Tcp(mut segment) => {
+                (segment.vlans, segment.tunnel) = (path.vlans, path.tunnel);
+                return Ok(segment);
+            }
+            Content::Other(inner) => inner,
+        };
+        let (kind, next) = tunnel::next(protocol, payload, packet[0] >> 4)?;
+        path.enter(kind, Some(ends));
+        layer = next;
+    }
+    Err(Skip::TooDeep.into())
+}
+
+/// What an IP packet holds.
+enum Content<'a> {
+    Tcp(Segment<'a>),
+    Other(Inner<'a>),
+}
+
+struct Inner<'a> {
+    protocol: u8,
+    payload: &'a [u8],
+    ends: [u128; 2],
+}
+
+fn in_ipv4(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<'_>> {
+    let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated.into()) };
+    let fragment = u16::from_be_bytes([header[6], header[7]]);
+    if fragment & 0x3fff == 0 && header[9] == TCP {
+        return Ok(Content::Tcp(ipv4(octets, cut)?));
+    }
+    let (header_len, total_len) =
+        (usize::from(header[0] & 0x0f) * 4, usize::from(u16::from_be_bytes([header[2], header[3]])));
+    let total_len = if total_len == 0 { octets.len() } else { total_len };
+    if header_len < 20 || total_len < header_len {
+        return Err(Skip::Malformed.into());
+    }
+    let address =
+        |at: usize| Endpoint::v4(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+    let (source, destination) = (address(12), address(16));
+    let payload = octets.get(header_len..total_len.min(octets.len())).ok_or(Skip::Truncated)?;
+    if fragment & 0x3fff != 0 {
+        if payload.len() < total_len - header_len {
+            return Err(Skip::Fragment.into());
+        }
+        return Err(Refusal::Fragment(Box::new(Fragment {
+            header: &octets[..header_len],
+            source,
+            destination,
+            id: u32::from(u16::from_be_bytes([header[4], header[5]])),
+            protocol: header[9],
+            offset: fragment & 0x1fff,
+            has_more: fragment & 0x2000 != 0,
+            payload,
+            path,
+        })));
+    }
+    Ok(Content::Other(Inner { protocol: header[9], payload, ends: [source, destination] }))
+}
+
+fn in_ipv6(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<'_>> {
+    let Some(header) = octets.first_chunk::<40>() else { return Err(Skip::Truncated.into()) };
+    let (source, destination) = ipv6_addresses(header);
+    let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    if header[6] == TCP && payload_len > 0 {
+        return Ok(Content::Tcp(ipv6(octets, cut)?));
+    }
+    let (packet, stopped) = LaxIpSlice::from_slice(octets).map_err(|_| Skip::Malformed)?;
+    let payload = packet.payload();
+    if payload.fragmented {
+        let fragment = packet.ipv6().and_then(|packet| fragment_header(packet.extensions()));
+        let Some((id, offset, has_more)) = fragment.filter(|_| !cut) else { return Err(Skip::Fragment.into()) };
+        return Err(Refusal::Fragment(Box::new(Fragment {
+            header: &octets[..40],
+            source,
+            destination,
+            id,
+            protocol: payload.ip_number.0,
+            offset,
+            has_more,
+            payload: payload.payload,
+            path,
+        })));
+    }
+    if payload.ip_number == IpNumber::TCP {
+        return Ok(Content::Tcp(ipv6_with_extensions(octets, cut)?));
+    }
+    if stopped.is_some() {
+        return Err(Skip::Truncated.into());
+    }
+    Ok(Content::Other(Inner { protocol: payload.ip_number.0, payload: payload.payload, ends: [source, destination] }))
+}
+
+/// Identification, offset and whether more follow (RFC 8200 §4.5).
+fn fragment_header(extensions: &etherparse::Ipv6ExtensionsSlice<'_>) -> Option<(u32, u16, bool)> {
+    extensions.clone().into_iter().find_map(|extension| match extension {
+        etherparse::Ipv6ExtensionSlice::Fragment(fragment) => {
+            Some((fragment.identification(), fragment.fragment_offset().value(), fragment.more_fragments()))
+        }
+        _ => None,
+    })
 }
 
 #[inline]
@@ -70,13 +249,6 @@ fn ipv4(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
     let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated) };
     let header_len = usize::from(header[0] & 0x0f) * 4;
     let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
-    if fragment != 0 {
-        return Err(Skip::Fragment);
-    }
-    if header[9] != TCP {
-        return Err(not_tcp(header[9]));
-    }
     // Segmentation offload leaves the total length 0: then the frame's end is the datagram's end.
     let total_len = if total_len == 0 { octets.len() } else { total_len };
     if header_len < 20 || total_len < header_len {
@@ -93,9 +265,6 @@ fn ipv4(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
 fn ipv6(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
     let Some(header) = octets.first_chunk::<40>() else { return Err(Skip::Truncated) };
     let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    if header[6] != TCP || payload_len == 0 {
-        return ipv6_with_extensions(octets, cut);
-    }
     let datagram = &octets[40..octets.len().min(40 + payload_len)];
     tcp(datagram, payload_len, ipv6_addresses(header), header[7], cut)
 }
@@ -109,23 +278,12 @@ fn ipv6_addresses(header: &[u8; 40]) -> (u128, u128) {
 
 fn ipv6_with_extensions(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
     let Some(header) = octets.first_chunk::<40>() else { return Err(Skip::Truncated) };
-    let (packet, stopped) = LaxIpSlice::from_slice(octets).map_err(|_| Skip::Malformed)?;
+    let (packet, _) = LaxIpSlice::from_slice(octets).map_err(|_| Skip::Malformed)?;
     let payload = packet.payload();
-    if payload.fragmented {
-        return Err(Skip::Fragment);
-    }
-    if payload.ip_number != IpNumber::TCP {
-        return Err(if stopped.is_some() { Skip::Truncated } else { not_tcp(payload.ip_number.0) });
-    }
     let declared = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let before = payload.payload.as_ptr() as usize - octets.as_ptr() as usize - 40;
     let wire_len = if declared == 0 { payload.payload.len() } else { declared.saturating_sub(before) };
     tcp(payload.payload, wire_len, ipv6_addresses(header), header[7], cut)
-}
-
-/// Names what the datagram holds instead of TCP; 4, 41 and 47 are IP in IP and GRE.
-fn not_tcp(protocol: u8) -> Skip {
-    if matches!(protocol, 4 | 41 | 47) { Skip::Tunnel } else { Skip::NotTcp }
 }
 
 #[inline]
@@ -166,7 +324,7 @@ mod tests {
 
     fn frame(octets: &[u8], link_type: LinkType, original_len: usize) -> Frame<'_> {
         let original_len = original_len as u32;
-        Frame { at: PacketRef::default(), clock: Timestamp(0), link_type, octets, original_len }
+        Frame { at: PacketRef::default(), clock: Timestamp(0), link_type, octets, original_len, datagram: None }
     }
 
     /// Ports, sequence number, acknowledgement, flags and payload.

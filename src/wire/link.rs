@@ -1,6 +1,7 @@
-//! Link layers: from the first captured octet to the network header. Tunnels are only recognised.
+//! Link layers: from the first captured octet to the network header, and what stands between Ethernet and IP.
 
 use super::decode::Skip;
+use super::{Path, TunnelKind};
 
 /// A `LINKTYPE_` value of the capture file formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,69 +38,107 @@ mod ether_type {
     pub(super) const MPLS: u16 = 0x8847;
     pub(super) const MPLS_UPSTREAM: u16 = 0x8848;
     pub(super) const PPPOE_SESSION: u16 = 0x8864;
+    /// Ethernet in GRE (RFC 1701).
+    pub(super) const TRANSPARENT: u16 = 0x6558;
 }
 
-/// 802.1Q tags that are followed; deeper stacks are malformed, not a reason to loop.
-const VLAN_DEPTH: usize = 8;
-
-/// What the link header said: the network header's octets and the outermost VLANs, if any.
-pub(super) struct Network<'a> {
-    pub(super) octets: &'a [u8],
-    pub(super) vlans: [Option<u16>; 2],
+/// How the octets at hand are to be read.
+#[derive(Clone, Copy)]
+pub(super) enum Layer<'a> {
+    /// As an Ethernet frame.
+    Ethernet(&'a [u8]),
+    /// As the EtherType says.
+    Typed(u16, &'a [u8]),
+    /// As PPP.
+    Ppp(&'a [u8]),
+    /// As an IP packet.
+    Ip(&'a [u8]),
 }
 
-/// Strips the link header.
-pub(super) fn strip(link_type: LinkType, octets: &[u8]) -> Result<Network<'_>, Skip> {
+/// The first layer of a frame.
+pub(super) fn first(link_type: LinkType, octets: &[u8]) -> Result<Layer<'_>, Skip> {
     match link_type {
-        LinkType::ETHERNET => ethernet(octets),
-        LinkType::RAW | LinkType(12 | 14) | LinkType::IPV4 | LinkType::IPV6 => Ok(Network { octets, vlans: [None; 2] }),
-        LinkType::NULL | LinkType::LOOP => loopback(octets),
+        LinkType::ETHERNET => Ok(Layer::Ethernet(octets)),
+        LinkType::RAW | LinkType(12 | 14) | LinkType::IPV4 | LinkType::IPV6 => Ok(Layer::Ip(octets)),
+        // The protocol family differs between systems (AF_INET6 is 10, 24, 28 or 30) and its octet order with the
+        // machine, so the IP header's own version nibble decides.
+        LinkType::NULL | LinkType::LOOP => octets.get(4..).map(Layer::Ip).ok_or(Skip::Truncated),
         LinkType::LINUX_SLL => cooked(octets, 14, 16),
         LinkType::LINUX_SLL2 => cooked(octets, 0, 20),
-        LinkType::PPP => ppp(octets),
+        LinkType::PPP => Ok(Layer::Ppp(octets)),
         _ => Err(Skip::LinkType),
     }
 }
 
-#[inline]
-fn ethernet(octets: &[u8]) -> Result<Network<'_>, Skip> {
-    let ether_type = be16(octets, 12).ok_or(Skip::Truncated)?;
-    by_ether_type(ether_type, &octets[14..])
-}
-
-fn by_ether_type(mut ether_type: u16, mut rest: &[u8]) -> Result<Network<'_>, Skip> {
-    let mut vlans = [None; 2];
-    for _ in 0..=VLAN_DEPTH {
-        match ether_type {
-            ether_type::IPV4 | ether_type::IPV6 => return Ok(Network { octets: rest, vlans }),
-            ether_type::VLAN | ether_type::QINQ | ether_type::QINQ_OLD => {
-                let tag = be16(rest, 0).ok_or(Skip::Truncated)?;
-                ether_type = be16(rest, 2).ok_or(Skip::Truncated)?;
-                if let Some(free) = vlans.iter_mut().find(|vlan| vlan.is_none()) {
-                    *free = Some(tag & 0x0fff);
-                }
-                rest = &rest[4..];
-            }
-            ether_type::MPLS | ether_type::MPLS_UPSTREAM | ether_type::PPPOE_SESSION => return Err(Skip::Tunnel),
-            _ => return Err(Skip::NotIp),
+/// What stands within a layer that is no IP packet. Tags and labels count as layers, so that no stack of them is endless.
+pub(super) fn next<'a>(layer: Layer<'a>, path: &mut Path) -> Result<Layer<'a>, Skip> {
+    match layer {
+        Layer::Ethernet(octets) => {
+            let ether_type = be16(octets, 12).ok_or(Skip::Truncated)?;
+            Ok(Layer::Typed(ether_type, &octets[14..]))
         }
+        Layer::Typed(ether_type, rest) => typed(ether_type, rest, path),
+        Layer::Ppp(octets) => ppp(octets, path),
+        Layer::Ip(_) => Ok(layer),
     }
-    Err(Skip::Malformed)
 }
 
-/// The protocol family differs between systems (AF_INET6 is 10, 24, 28 or 30) and its octet order with
-/// the machine, so the IP header's own version nibble decides.
-fn loopback(octets: &[u8]) -> Result<Network<'_>, Skip> {
-    octets.get(4..).map(|octets| Network { octets, vlans: [None; 2] }).ok_or(Skip::Truncated)
+fn typed<'a>(ether_type: u16, rest: &'a [u8], path: &mut Path) -> Result<Layer<'a>, Skip> {
+    match ether_type {
+        ether_type::IPV4 | ether_type::IPV6 => Ok(Layer::Ip(rest)),
+        ether_type::VLAN | ether_type::QINQ | ether_type::QINQ_OLD => {
+            let tag = be16(rest, 0).ok_or(Skip::Truncated)?;
+            let inner = be16(rest, 2).ok_or(Skip::Truncated)?;
+            path.tag(tag & 0x0fff);
+            Ok(Layer::Typed(inner, &rest[4..]))
+        }
+        ether_type::MPLS | ether_type::MPLS_UPSTREAM => {
+            path.enter(TunnelKind::Mpls, None);
+            mpls(rest)
+        }
+        ether_type::PPPOE_SESSION => {
+            // RFC 2516 §4: version and type 1, code 0, session, length.
+            let payload = rest.get(6..).ok_or(Skip::Truncated)?;
+            path.enter(TunnelKind::Pppoe, None);
+            if rest[..2] == [0x11, 0] { Ok(Layer::Ppp(payload)) } else { Err(Skip::Malformed) }
+        }
+        ether_type::TRANSPARENT => Ok(Layer::Ethernet(rest)),
+        _ => Err(Skip::NotIp),
+    }
 }
 
-fn cooked(octets: &[u8], protocol_at: usize, header_len: usize) -> Result<Network<'_>, Skip> {
+/// RFC 3032 §2.1: labels up to the one at the bottom; nothing says what they carry. RFC 4448 §4.6: before an Ethernet
+/// frame may stand a control word, whose first nibble is 0.
+fn mpls(octets: &[u8]) -> Result<Layer<'_>, Skip> {
+    let (labels, _) = octets.as_chunks::<4>();
+    let bottom = labels.iter().take(LABELS).position(|label| label[2] & 1 == 1);
+    let at = bottom.ok_or(if labels.len() < LABELS { Skip::Truncated } else { Skip::TooDeep })?;
+    let payload = &octets[4 * (at + 1)..];
+    match payload.first().map(|octet| octet >> 4) {
+        Some(4 | 6) => Ok(Layer::Ip(payload)),
+        Some(0) if !is_ethernet(payload) => payload.get(4..).map(Layer::Ethernet).ok_or(Skip::Truncated),
+        Some(_) => Ok(Layer::Ethernet(payload)),
+        None => Err(Skip::Truncated),
+    }
+}
+
+/// Whether an EtherType that is opened stands where it does in a frame.
+fn is_ethernet(octets: &[u8]) -> bool {
+    const KNOWN: [u16; 5] =
+        [ether_type::IPV4, ether_type::IPV6, ether_type::VLAN, ether_type::QINQ, ether_type::PPPOE_SESSION];
+    be16(octets, 12).is_some_and(|ether_type| KNOWN.contains(&ether_type))
+}
+
+/// MPLS labels that are followed.
+const LABELS: usize = 16;
+
+fn cooked(octets: &[u8], protocol_at: usize, header_len: usize) -> Result<Layer<'_>, Skip> {
     let protocol = be16(octets, protocol_at).ok_or(Skip::Truncated)?;
-    by_ether_type(protocol, octets.get(header_len..).ok_or(Skip::Truncated)?)
+    Ok(Layer::Typed(protocol, octets.get(header_len..).ok_or(Skip::Truncated)?))
 }
 
 /// RFC 1661 §2 and RFC 1662 §3: address and control may be left out, the protocol field shortened.
-fn ppp(octets: &[u8]) -> Result<Network<'_>, Skip> {
+fn ppp<'a>(octets: &'a [u8], path: &mut Path) -> Result<Layer<'a>, Skip> {
     let rest = octets.strip_prefix(&[0xff, 0x03]).unwrap_or(octets);
     let (protocol, rest) = match rest {
         [short, rest @ ..] if short & 1 == 1 => (u16::from(*short), rest),
@@ -107,7 +146,14 @@ fn ppp(octets: &[u8]) -> Result<Network<'_>, Skip> {
         _ => return Err(Skip::Truncated),
     };
     match protocol {
-        0x0021 | 0x0057 => Ok(Network { octets: rest, vlans: [None; 2] }),
+        0x0021 | 0x0057 => Ok(Layer::Ip(rest)),
+        // RFC 3032 §4.1.
+        0x0281 | 0x0283 => {
+            path.enter(TunnelKind::Mpls, None);
+            mpls(rest)
+        }
+        // Compressed or encrypted.
+        0x002d | 0x002f | 0x0053 | 0x00fd => Err(Skip::Tunnel),
         _ => Err(Skip::NotIp),
     }
 }

@@ -1,22 +1,24 @@
 //! Captured frames to TCP segments: link layers, IP, TCP headers. Core: no IO, no clock.
 //!
 //! [`decode()`] reads the headers of one [`Frame`] and borrows its payload. What is no TCP segment becomes
-//! a [`Skip`] with its reason, so that every captured frame is accounted for. Tunnels and IP fragments
-//! are recognised and counted here but not yet opened.
+//! a [`Skip`] with its reason, so that every captured frame is accounted for. Tunnels are opened on the way;
+//! a [`Defragmenter`] makes IP fragments whole.
 
 mod decode;
+mod defrag;
 mod endpoint;
 mod link;
 mod segment;
 mod seq;
 mod tunnel;
 
-pub use decode::{Skip, decode};
+pub use decode::{Fragment, Refusal, Skip, decode, open};
+pub use defrag::{Datagram, Defragmenter, Fragments};
 pub use endpoint::Endpoint;
 pub use link::LinkType;
 pub use segment::{Flags, Segment};
 pub use seq::SeqNumber;
-pub use tunnel::{Tunnel, TunnelKind};
+pub use tunnel::{Path, Tunnel, TunnelKind};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z as the capture stamped the packet; never the time of this run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,4 +57,6 @@ pub struct Frame<'a> {
     pub octets: &'a [u8],
     /// Octets on the wire; larger than `octets` when the capture cut the frame (snap length).
     pub original_len: u32,
+    /// It was not captured so but made of fragments: what these were wrapped in. The octets begin with the IP header.
+    pub datagram: Option<&'a Path>,
 }
