@@ -127,6 +127,8 @@ pub(super) struct Imap {
     may_not_infer: bool,
     /// The server told the client to go on with a command that was lost.
     prompted: Option<(Text, Mark)>,
+    /// What was lost was another command than a login: what else it is told to go on with is its.
+    other_is_open: bool,
     /// No command before a login may be under way any more.
     may_be_logged_in: bool,
 }
@@ -153,6 +155,7 @@ impl Imap {
             auth_in_doubt: false,
             may_not_infer: false,
             prompted: None,
+            other_is_open: false,
             may_be_logged_in: start.is_midstream,
         }
     }
@@ -305,7 +308,10 @@ impl Imap {
             begin_literal(open, cx);
         } else if std::mem::take(&mut self.starttls_waits) {
             cx.starttls_replied(line.last, StarttlsReply::Odd, b"+");
-        } else if self.pending.is_empty() && (self.in_doubt || self.is_midstream || cx.answers_unseen(line)) {
+        } else if self.pending.is_empty()
+            && !self.other_is_open
+            && (self.in_doubt || self.is_midstream || cx.answers_unseen(line))
+        {
             self.prompted = Some((Text::new(text.trim_ascii()), line.last));
         }
     }
@@ -331,6 +337,7 @@ impl Imap {
         let is_said = is_word || sasl::decode(challenge).is_none();
         let is_name = marker.is_none_or(|marker| is_astring(&line.octets[..marker.at]));
         if self.may_be_logged_in || is_command(line.octets) || !is_said || !is_name {
+            self.other_is_open = !is_command(line.octets);
             return false;
         }
         let mut open = Open::unnamed_login();
@@ -445,7 +452,7 @@ impl Imap {
         if !is_ok && !status.eq_ignore_ascii_case(b"NO") && !status.eq_ignore_ascii_case(b"BAD") {
             return;
         }
-        self.in_doubt = false;
+        (self.in_doubt, self.other_is_open) = (false, false);
         self.may_not_infer |= cx.answers_unseen(line);
         // A refused literal ends its command: what follows is a new line, but for octets of the literal that the
         // client sent before it had seen the refusal.
