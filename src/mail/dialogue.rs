@@ -143,6 +143,10 @@ pub(super) trait Machine: Send {
     fn is_waiting(&self) -> bool;
     /// That reply will not be known: choose by what the client sent next (empty at the end).
     fn assume(&mut self, next: &[u8], cx: &mut Context<'_>);
+    /// Whether the beginning of a client's line, whose end was lost, discloses something by itself.
+    fn discloses(&self, _line: &[u8]) -> bool {
+        false
+    }
     /// Octets of `direction` between units were lost, up to the offset `cx.mark.end`.
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>);
     /// The connection ended; `why` is what an open question is answered with.
@@ -554,7 +558,26 @@ impl<M: Machine> Dialogue<M> {
         self.is_forced = false;
     }
 
+    /// A line whose end is in a gap: a secret in it has crossed the wire as far as it came.
+    fn end_line(&mut self, out: &mut Out) {
+        if !matches!(self.client.mode, Mode::Lines) || self.client.is_tls || self.closed || self.machine.is_waiting() {
+            return;
+        }
+        let Self { client, server, machine, mark, any_gap, shared, .. } = self;
+        let Channel { framer, mode, offset, .. } = client;
+        if let Some(line) = framer.remainder(*offset)
+            && !line.follows_loss
+            && machine.discloses(line.octets)
+        {
+            let mark = Mark { end: *offset, ..*mark };
+            let (server, server_end) = (&mut server.mode, server.offset);
+            let mut cx = Context { out, client: mode, server, server_end, mark, has_gap: *any_gap, shared };
+            machine.client(Unit::Line(line), &mut cx);
+        }
+    }
+
     fn client_gap(&mut self, len: u64, out: &mut Out) {
+        self.end_line(out);
         self.shared.upgrade.lose();
         self.client.offset += len;
         self.mark.end = self.client.offset;

@@ -748,6 +748,16 @@ impl Machine for Imap {
         }
     }
 
+    fn discloses(&self, line: &[u8]) -> bool {
+        // LOGIN with both its arguments, the second perhaps not to its end.
+        let (tag, rest) = split_verb(line);
+        let (verb, arguments) = split_verb(rest);
+        let is_login = is_tag(tag)
+            && verb.eq_ignore_ascii_case(b"LOGIN")
+            && argument(arguments).and_then(|user| argument(user.rest)).is_some();
+        is_login || self.open.is_none() && matches!(self.auth, Some((_, Turn::Client, _)))
+    }
+
     fn is_waiting(&self) -> bool {
         self.starttls_waits
             || matches!(self.auth, Some((_, Turn::Server, _)))
@@ -783,6 +793,13 @@ impl Machine for Imap {
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>) {
         match direction {
             Direction::ToServer => {
+                // The line's end may be all that was lost.
+                let whole = self.open.take_if(|open| open.login.as_ref().is_some_and(|login| login.count >= 2));
+                if let Some(Open { tag, login: Some(login), .. }) = whole {
+                    let line =
+                        Line { octets: &[], first: cx.mark, last: cx.mark, end: 0, is_cut: true, follows_loss: false };
+                    self.queue(tag, Command::Login(Box::new(attempt(login, &line))), cx);
+                }
                 self.open = None;
                 self.in_doubt = true;
                 self.may_not_infer = true;

@@ -317,6 +317,9 @@ impl Machine for Nntp {
         }
         if let Some((exchange, mark)) = &mut self.auth {
             exchange.respond(line.octets, line.last);
+            if line.is_cut {
+                exchange.cut();
+            }
             *mark = line.last;
             if exchange.is_asked_again() {
                 return;
@@ -331,6 +334,13 @@ impl Machine for Nntp {
             Some(list) => self.capability(list, &line, cx),
             None => self.reply(&line, cx),
         }
+    }
+
+    fn discloses(&self, line: &[u8]) -> bool {
+        let (verb, argument) = split_word(line);
+        let is_pass = verb.eq_ignore_ascii_case(b"AUTHINFO")
+            && argument.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"PASS "));
+        self.turn == Turn::AuthResponse || is_pass
     }
 
     fn is_waiting(&self) -> bool {

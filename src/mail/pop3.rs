@@ -435,6 +435,11 @@ impl Machine for Pop3 {
         }
     }
 
+    fn discloses(&self, line: &[u8]) -> bool {
+        let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && !sasl::gives_up(line, &VERBS);
+        is_due || line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"PASS ")) && line.len() > 5
+    }
+
     fn is_waiting(&self) -> bool {
         self.stls_waits || matches!(self.auth, Some((_, Turn::Server, _)))
     }

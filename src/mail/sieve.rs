@@ -131,8 +131,13 @@ impl Sieve {
             return;
         }
         if let Some((exchange, mark)) = &mut self.auth {
-            if let Some(answer) = argument(line.octets) {
-                exchange.respond(&answer.value, line.last);
+            match argument(line.octets) {
+                Some(answer) => exchange.respond(&answer.value, line.last),
+                None if line.is_cut => exchange.respond_unread(line.last),
+                None => {}
+            }
+            if line.is_cut {
+                exchange.cut();
             }
             *mark = line.last;
         }
@@ -344,6 +349,10 @@ impl Machine for Sieve {
             Unit::Literal { octets, .. } => self.challenged(octets, cx),
             Unit::Skipped | Unit::BodyEnd => {}
         }
+    }
+
+    fn discloses(&self, _: &[u8]) -> bool {
+        self.turn == Turn::AuthResponse
     }
 
     fn is_waiting(&self) -> bool {

@@ -637,6 +637,10 @@ impl Machine for Smtp {
         }
     }
 
+    fn discloses(&self, line: &[u8]) -> bool {
+        self.turn == Turn::AuthResponse && !sasl::gives_up(line, &VERBS)
+    }
+
     fn is_waiting(&self) -> bool {
         matches!(self.turn, Turn::AuthReply | Turn::DataReply | Turn::StarttlsReply)
     }
