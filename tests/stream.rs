@@ -245,7 +245,8 @@ proptest! {
     }
 
     #[test]
-    fn the_first_copy_wins_and_conflicts_are_counted(parts in vec((1..400_usize, 1..90_usize, any::<u8>()), 1..30)) {
+    // One octet alone may be a keep-alive's, which is garbage.
+    fn the_first_copy_wins_and_conflicts_are_counted(parts in vec((1..400_usize, 2..90_usize, any::<u8>()), 1..30)) {
         let mut tap = Tap::open(ISN);
         let mut first = vec![None; 512];
         let mut differs = false;
