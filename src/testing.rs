@@ -230,7 +230,8 @@ impl Reassembly {
                 self.connection.place(side, segment.seq.advance(1));
                 self.connection.mark_captured(side);
             }
-            if !segment.payload.is_empty() {
+            let is_own = self.connection.begins_at(side) == Some(segment.seq.advance(1));
+            if is_own && !segment.payload.is_empty() {
                 let flags = Flags(segment.flags.0 & !Flags::SYN);
                 self.push(side, &Segment { seq: segment.seq.advance(1), flags, ..*segment }, time);
             }
