@@ -561,7 +561,7 @@ impl Live {
         talk.packets += 1;
         talk.octets[usize::from(side != talk.client)] += u64::from(segment.payload_len);
         talk.has_fin |= segment.flags.has(Flags::FIN);
-        if matches!(talk.app, App::Done(_)) && talk.doubt.is_none() {
+        if talk.is_over() {
             return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Closed } else { Class::Settled };
         }
         let is_overdue = talk.is_overdue(frame.clock);
@@ -690,6 +690,15 @@ impl Talk {
         }
     }
 
+    /// Nothing more is read, in no reading.
+    fn is_over(&self) -> bool {
+        match self.app {
+            App::Probing(_) | App::Mail(..) => false,
+            App::Done(_) => self.doubt.is_none(),
+            App::NotMail => true,
+        }
+    }
+
     /// Client octets have waited too long for the reply that explains them.
     fn is_overdue(&self, clock: Timestamp) -> bool {
         let App::Mail(detector, _) = &self.app else { return false };
@@ -699,7 +708,7 @@ impl Talk {
     /// What tells a segment from another copy of it, as long as such a copy would be noticed.
     #[inline]
     fn origin(&mut self, side: Side, segment: &Segment<'_>, counts: &mut Counts) -> Option<Origin> {
-        if segment.payload.is_empty() || matches!(self.app, App::Done(_)) && self.doubt.is_none() {
+        if segment.payload.is_empty() || self.is_over() {
             return None;
         }
         let is_short = !self.tail.is_short && segment.payload.len() <= CHECKED_OCTETS;

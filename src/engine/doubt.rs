@@ -242,21 +242,8 @@ impl Doubt {
         }
     }
 
-    /// Fingerprints of all secrets that are told.
-    pub(super) fn prints<'t>(
-        &self,
-        told: impl IntoIterator<Item = &'t (Mark, Observation)>,
-        key: &FingerprintKey,
-    ) -> Vec<Fingerprint> {
-        let print = |(_, seen): &(Mark, Observation)| match seen {
-            Observation::Login(attempt) => attempt.fingerprint(key),
-            _ => None,
-        };
-        told.into_iter().filter_map(print).collect()
-    }
-
     /// Copies that were caught elsewhere may differ in what the server offers.
-    pub(super) fn compare_offers(&self, told: &[(Mark, Observation)], first: &[(Mark, Observation)], out: &mut Out) {
+    pub(super) fn compare_offers(&self, some: &[(Mark, Observation)], others: &[(Mark, Observation)], out: &mut Out) {
         let offers = |told: &[(Mark, Observation)]| -> Vec<bool> {
             let offer = |(_, seen): &(Mark, Observation)| match seen {
                 Observation::Capabilities(list) => Some(list.has_starttls),
@@ -264,7 +251,10 @@ impl Doubt {
             };
             told.iter().filter_map(offer).collect()
         };
-        if let Some((mark, _)) = told.first().filter(|_| self.is_elsewhere && offers(told) != offers(first)) {
+        if self.is_elsewhere
+            && offers(some) != offers(others)
+            && let Some((mark, _)) = some.iter().chain(others).next()
+        {
             out.push(*mark, Observation::Rewritten);
         }
     }
@@ -301,22 +291,14 @@ impl Doubt {
         if first.is_empty() && last.is_empty() {
             return false;
         }
-        let facts =
-            |told: &[(Mark, Observation)]| -> Vec<Fact> { told.iter().map(|(_, seen)| fact(seen, key)).collect() };
-        let (of_first, of_last) = (facts(&first), facts(&last));
+        let (of_first, of_last) = (facts(&first, key), facts(&last, key));
         if of_first == of_last {
             first.into_iter().for_each(|(mark, seen)| out.push(mark, seen));
             self.agreed += of_first.len() as u32;
             return self.agreed >= AGREED;
         }
         self.agreed = 0;
-        let offers = |facts: &[Fact]| -> Vec<bool> {
-            facts.iter().filter_map(|fact| if let Fact::Offer(has) = fact { Some(*has) } else { None }).collect()
-        };
-        let is_rewritten = self.is_elsewhere && offers(&of_first) != offers(&of_last);
-        if let Some((mark, _)) = first.iter().chain(&last).next().filter(|_| is_rewritten) {
-            out.push(*mark, Observation::Rewritten);
-        }
+        self.compare_offers(&first, &last, out);
         let trust = self.trust;
         let mut rest: Vec<Option<(Mark, Observation)>> = last.into_iter().map(Some).collect();
         for ((mark, seen), fact) in first.into_iter().zip(&of_first) {
@@ -386,7 +368,33 @@ pub(super) enum Fact {
     Other(Discriminant<Observation>),
 }
 
-pub(super) fn fact(seen: &Observation, key: &FingerprintKey) -> Fact {
+/// What is told, as facts.
+pub(super) fn facts(told: &[(Mark, Observation)], key: &FingerprintKey) -> Vec<Fact> {
+    told.iter().map(|(_, seen)| fact(seen, key)).collect()
+}
+
+/// Takes out of what is told what is known already, each fact as often as it is known.
+pub(super) fn retain_news(told: &mut Vec<(Mark, Observation)>, mut known: Vec<Fact>, key: &FingerprintKey) {
+    told.retain(|(_, seen)| {
+        let fact = fact(seen, key);
+        let at = known.iter().position(|known| *known == fact);
+        at.map(|at| known.swap_remove(at)).is_none()
+    });
+}
+
+/// Fingerprints of all secrets that are told.
+pub(super) fn prints<'t>(
+    told: impl IntoIterator<Item = &'t (Mark, Observation)>,
+    key: &FingerprintKey,
+) -> Vec<Fingerprint> {
+    let print = |(_, seen): &(Mark, Observation)| match seen {
+        Observation::Login(attempt) => attempt.fingerprint(key),
+        _ => None,
+    };
+    told.into_iter().filter_map(print).collect()
+}
+
+fn fact(seen: &Observation, key: &FingerprintKey) -> Fact {
     match seen {
         Observation::Login(attempt) => Fact::Login(
             attempt.user.as_ref().map(|user| user.as_str().into()),

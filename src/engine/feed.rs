@@ -1,7 +1,7 @@
 //! From the pieces of a connection to its probe or detector, and from what comes of it to its case. Where copies of
 //! octets differ, to a second reading as well.
 
-use super::doubt::{Copies, Doubt, Fact, Told, Trust, fact};
+use super::doubt::{Copies, Doubt, Told, Trust, facts, prints, retain_news};
 use super::tail::Origin;
 use super::{App, Settings, Talk};
 use crate::finding::{Case, Court, Record};
@@ -54,11 +54,12 @@ impl Receiver for Feed<'_> {
     fn data(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark) {
         let direction = self.talk.direction(side);
         self.talk.server_captured |= direction == Direction::ToClient;
-        if !matches!(self.talk.app, App::Done(_) | App::NotMail) || self.talk.doubt.is_some() {
-            // What waited for its turn was caught elsewhere.
-            let origin = self.origin.filter(|_| mark.at == self.at);
-            self.talk.tail.push(side, offset, octets, mark, origin);
+        if self.talk.is_over() {
+            return;
         }
+        // What waited for its turn was caught elsewhere.
+        let origin = self.origin.filter(|_| mark.at == self.at);
+        self.talk.tail.push(side, offset, octets, mark, origin);
         match &mut self.talk.app {
             App::Probing(probe) => {
                 if probe.push(direction, offset, octets, mark) {
@@ -76,21 +77,21 @@ impl Receiver for Feed<'_> {
                 }
                 self.heed(interest);
             }
-            App::NotMail => return,
-            App::Done(_) if self.talk.doubt.is_none() => return,
-            App::Done(_) => {}
+            App::Done(_) | App::NotMail => {}
         }
         self.read_twice(side, offset, octets, mark);
     }
 
     fn gap(&mut self, side: Side, offset: u64, len: u64, at: PacketRef) {
+        if self.talk.is_over() {
+            return;
+        }
         let direction = self.talk.direction(side);
         let mark = Mark { at, seen: None, end: 0 };
         match &mut self.talk.app {
             App::Probing(probe) => probe.push_gap(direction, len, mark),
             App::Mail(detector, _) => detector.on_gap(direction, len, mark, self.out),
-            App::Done(_) if self.talk.doubt.is_some() => {}
-            App::Done(_) | App::NotMail => return,
+            App::Done(_) | App::NotMail => {}
         }
         self.talk.has_gap[direction.index()] = true;
         self.talk.tail.push_gap(side, offset, len, mark);
@@ -149,7 +150,7 @@ impl Receiver for Feed<'_> {
 impl Feed<'_> {
     /// Another copy of octets says something else.
     fn conflict(&mut self, side: Side, copy: &Copy<'_>, mark: Mark, when: When) {
-        if matches!(self.talk.app, App::NotMail) || matches!(self.talk.app, App::Done(_)) && self.talk.doubt.is_none() {
+        if self.talk.is_over() {
             return;
         }
         let begin = copy.offset + copy.differing.start as u64;
@@ -202,11 +203,11 @@ impl Feed<'_> {
         let side = if overlap.direction == Direction::ToServer { *client } else { client.other() };
         doubt.is_elsewhere |= overlap.is_elsewhere;
         doubt.trust = match overlap.is_sound {
-            // Where checksums are left to the network card, those of what it sends are never right.
             // A receiver drops what is stamped earlier than what it has (RFC 7323 §5.3).
             _ if overlap.is_older == Some(true) => Trust::First,
             // The server did not take the data of the SYN, and has them sent again.
             _ if overlap.begin < *syn_refused && side == *client => Trust::Last,
+            // Where checksums are left to the network card, those of what it sends are never right.
             _ if soundness[side.index()].is_offloaded() => Trust::Neither,
             [Some(true) | None, Some(false)] => Trust::First,
             [Some(false), Some(true)] => Trust::Last,
@@ -259,25 +260,15 @@ impl Feed<'_> {
         let (App::Mail(_, case) | App::Done(case)) = &self.talk.app else { return };
         let protocol = case.protocol();
         let current: Vec<(Mark, Observation)> = self.out.drain().collect();
-        let mut first = self.retold(protocol, None);
+        let (_, mut first) = self.retold(protocol, None);
         let Some(mut doubt) = self.talk.doubt.take() else { return };
-        let mut last = self.retold(protocol, Some((&doubt, Copies::All)));
+        let (released, mut last) = self.retold(protocol, Some((&doubt, Copies::All)));
         let key = &self.settings.key;
         // What the first reading told before now has been judged.
-        let mut rest: Vec<Fact> = current.iter().map(|(_, seen)| fact(seen, key)).collect();
-        first.1.retain(|(_, seen)| {
-            let fact = fact(seen, key);
-            let at = rest.iter().position(|known| *known == fact);
-            at.map(|at| rest.swap_remove(at)).is_none()
-        });
-        let mut judged: Vec<Fact> = first.1.iter().map(|(_, seen)| fact(seen, key)).collect();
-        last.1.retain(|(_, seen)| {
-            let fact = fact(seen, key);
-            let at = judged.iter().position(|known| *known == fact);
-            at.map(|at| judged.swap_remove(at)).is_none()
-        });
-        doubt.begin(last.0.detector, last.0.interest == Interest::Closed);
-        doubt.reconcile(current, last.1, key, self.out);
+        retain_news(&mut first, facts(&current, key), key);
+        retain_news(&mut last, facts(&first, key), key);
+        doubt.begin(released.detector, released.interest == Interest::Closed);
+        doubt.reconcile(current, last, key, self.out);
         self.talk.doubt = Some(doubt);
         self.judge();
         self.read_aside();
@@ -293,7 +284,7 @@ impl Feed<'_> {
             let key = &self.settings.key;
             let [first, last] =
                 [None, Some((&*doubt, Copies::All))].map(|doubt| self.retold_to_the_end(protocol, doubt));
-            let known = doubt.prints(first.iter().chain(&last), key);
+            let known = prints(first.iter().chain(&last), key);
             for copies in others {
                 let told = self.retold_to_the_end(protocol, Some((&*doubt, copies)));
                 doubt.compare_offers(&told, &first, self.out);

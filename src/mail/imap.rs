@@ -261,13 +261,7 @@ impl Imap {
         if !mechanisms::is_mechanism_name(name) {
             return self.queue(tag.into(), Command::Other, cx);
         }
-        let mut exchange = Exchange::new(name);
-        if !initial.trim_ascii().is_empty() {
-            exchange.initial(initial, line.last);
-            if line.is_cut {
-                exchange.cut();
-            }
-        }
+        let exchange = Exchange::begun(name, initial, line);
         self.auth = Some((exchange, Turn::Server, line.last));
         self.auth_in_doubt = self.in_doubt;
         self.queue(tag.into(), Command::Auth, cx);
@@ -726,10 +720,7 @@ impl Machine for Imap {
         }
         match &mut self.auth {
             Some((exchange, turn @ Turn::Client, mark)) => {
-                exchange.respond(line.octets, line.last);
-                if line.is_cut {
-                    exchange.cut();
-                }
+                exchange.respond_line(&line);
                 *turn = if exchange.is_asked_again() { Turn::Client } else { Turn::Server };
                 *mark = line.last;
             }

@@ -116,10 +116,7 @@ impl Nntp {
                 if !mechanisms::is_mechanism_name(name) {
                     return Command::Other;
                 }
-                let mut exchange = Exchange::new(name);
-                if !initial.trim_ascii().is_empty() {
-                    exchange.initial(initial, line.last);
-                }
+                let exchange = Exchange::begun(name, initial, line);
                 self.auth = Some((exchange, line.last));
                 self.turn = Turn::AuthReply;
                 Command::Auth
@@ -316,10 +313,7 @@ impl Machine for Nntp {
             return;
         }
         if let Some((exchange, mark)) = &mut self.auth {
-            exchange.respond(line.octets, line.last);
-            if line.is_cut {
-                exchange.cut();
-            }
+            exchange.respond_line(&line);
             *mark = line.last;
             if exchange.is_asked_again() {
                 return;

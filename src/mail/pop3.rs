@@ -150,13 +150,7 @@ impl Pop3 {
         if !mechanisms::is_mechanism_name(name) {
             return self.queue(Command::Other, line, cx);
         }
-        let mut exchange = Exchange::new(name);
-        if !initial.trim_ascii().is_empty() {
-            exchange.initial(initial, line.last);
-            if line.is_cut {
-                exchange.cut();
-            }
-        }
+        let exchange = Exchange::begun(name, initial, line);
         self.forget_unresolved(cx);
         self.may_not_infer = false;
         self.auth = Some((exchange, Turn::Server, line.last));
@@ -403,10 +397,7 @@ impl Machine for Pop3 {
         }
         match &mut self.auth {
             Some((exchange, turn, mark)) if !sasl::gives_up(line.octets, &VERBS) => {
-                exchange.respond(line.octets, line.last);
-                if line.is_cut {
-                    exchange.cut();
-                }
+                exchange.respond_line(&line);
                 *turn = if exchange.is_asked_again() { Turn::Client } else { Turn::Server };
                 *mark = line.last;
             }

@@ -130,6 +130,16 @@ impl Exchange {
         exchange
     }
 
+    /// The exchange that a command line begins, with its initial response if it has one (RFC 4422 §4).
+    pub(super) fn begun(name: &[u8], initial: &[u8], line: &Line<'_>) -> Self {
+        let mut exchange = Self::new(name);
+        if !initial.trim_ascii().is_empty() {
+            exchange.initial(initial, line.last);
+            exchange.is_cut |= line.is_cut;
+        }
+        exchange
+    }
+
     /// An exchange whose command was not captured.
     pub(super) fn unnamed() -> Self {
         Self {
@@ -291,6 +301,12 @@ impl Exchange {
             Some(decoded) => self.answer(step, &decoded, mark),
             None => self.unreadable(mark),
         }
+    }
+
+    /// The same of a response that is all of its line.
+    pub(super) fn respond_line(&mut self, line: &Line<'_>) {
+        self.respond(line.octets, line.last);
+        self.is_cut |= line.is_cut;
     }
 
     /// The same where the protocol does not encode it; what cancels there never comes here.

@@ -239,13 +239,7 @@ impl Smtp {
         if !mechanisms::is_mechanism_name(name) {
             return Command::Other;
         }
-        let mut exchange = Exchange::new(name);
-        if !initial.trim_ascii().is_empty() {
-            exchange.initial(initial, line.last);
-            if line.is_cut {
-                exchange.cut();
-            }
-        }
+        let exchange = Exchange::begun(name, initial, line);
         self.auth = Some((exchange, line.last));
         self.is_asked = false;
         self.auth_in_doubt = self.in_doubt;
@@ -516,10 +510,7 @@ impl Smtp {
 
     fn respond(&mut self, line: &Line<'_>) {
         if let Some((exchange, mark)) = &mut self.auth {
-            exchange.respond(line.octets, line.last);
-            if line.is_cut {
-                exchange.cut();
-            }
+            exchange.respond_line(line);
             *mark = line.last;
         }
         self.is_asked = false;

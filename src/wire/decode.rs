@@ -109,7 +109,7 @@ pub fn open<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Refusal<'a>> {
             && datagram[0] >> 4 == 4
             && be16(datagram, 6).is_some_and(|word| word & 0x3fff == 0)
         {
-            return Ok(ipv4(datagram, is_cut(frame))?);
+            return Ok(tcp_in_ipv4(datagram, is_cut(frame))?);
         }
     }
     open_layers(frame)
@@ -134,13 +134,13 @@ fn open_layers<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Refusal<'a>> {
             }
         };
         path.layers += 1;
-        let inner = match packet.first().map(|octet| octet >> 4) {
+        let content = match packet.first().map(|octet| octet >> 4) {
             Some(4) => in_ipv4(packet, cut, path)?,
             Some(6) => in_ipv6(packet, cut, path)?,
             Some(_) => return Err(Skip::Malformed.into()),
             None => return Err(Skip::Truncated.into()),
         };
-        let Inner { protocol, payload, ends } = match inner {
+        let Inner { protocol, payload, ends } = match content {
             Content::Tcp(mut segment) => {
                 (segment.vlans, segment.tunnel) = (path.vlans, path.tunnel);
                 return Ok(segment);
@@ -166,30 +166,49 @@ struct Inner<'a> {
     ends: [u128; 2],
 }
 
-fn in_ipv4(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<'_>> {
-    let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated.into()) };
-    let fragment = u16::from_be_bytes([header[6], header[7]]);
-    if fragment & 0x3fff == 0 && header[9] == TCP {
-        return Ok(Content::Tcp(ipv4(octets, cut)?));
-    }
-    let (header_len, total_len) =
-        (usize::from(header[0] & 0x0f) * 4, usize::from(u16::from_be_bytes([header[2], header[3]])));
+/// An IPv4 header, and what it says of the rest.
+struct Ipv4<'a> {
+    header: &'a [u8],
+    payload: &'a [u8],
+    /// Octets of the payload on the wire.
+    wire_len: usize,
+    ends: [u128; 2],
+}
+
+#[inline]
+fn ipv4(octets: &[u8]) -> Result<Ipv4<'_>, Skip> {
+    let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated) };
+    let header_len = usize::from(header[0] & 0x0f) * 4;
+    let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    // Segmentation offload leaves the total length 0: then the frame's end is the datagram's end.
     let total_len = if total_len == 0 { octets.len() } else { total_len };
     if header_len < 20 || total_len < header_len {
-        return Err(Skip::Malformed.into());
+        return Err(Skip::Malformed);
     }
-    let address =
-        |at: usize| Endpoint::v4(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
-    let (source, destination) = (address(12), address(16));
+    let source = u32::from_be_bytes([header[12], header[13], header[14], header[15]]);
+    let destination = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
     let payload = octets.get(header_len..total_len.min(octets.len())).ok_or(Skip::Truncated)?;
+    let ends = [Endpoint::v4(source), Endpoint::v4(destination)];
+    Ok(Ipv4 { header: &octets[..header_len], payload, wire_len: total_len - header_len, ends })
+}
+
+#[inline]
+fn tcp_in_ipv4(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
+    let Ipv4 { header, payload, wire_len, ends } = ipv4(octets)?;
+    tcp(payload, wire_len, ends, header[8], cut)
+}
+
+fn in_ipv4(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<'_>> {
+    let Ipv4 { header, payload, wire_len, ends } = ipv4(octets)?;
+    let fragment = u16::from_be_bytes([header[6], header[7]]);
     if fragment & 0x3fff != 0 {
-        if payload.len() < total_len - header_len {
+        if payload.len() < wire_len {
             return Err(Skip::Fragment.into());
         }
         return Err(Refusal::Fragment(Box::new(Fragment {
-            header: &octets[..header_len],
-            source,
-            destination,
+            header,
+            source: ends[0],
+            destination: ends[1],
             id: u32::from(u16::from_be_bytes([header[4], header[5]])),
             protocol: header[9],
             offset: fragment & 0x1fff,
@@ -198,15 +217,19 @@ fn in_ipv4(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<
             path,
         })));
     }
-    Ok(Content::Other(Inner { protocol: header[9], payload, ends: [source, destination] }))
+    if header[9] == TCP {
+        return Ok(Content::Tcp(tcp(payload, wire_len, ends, header[8], cut)?));
+    }
+    Ok(Content::Other(Inner { protocol: header[9], payload, ends }))
 }
 
 fn in_ipv6(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<'_>> {
     let Some(header) = octets.first_chunk::<40>() else { return Err(Skip::Truncated.into()) };
-    let (source, destination) = ipv6_addresses(header);
-    let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    if header[6] == TCP && payload_len > 0 {
-        return Ok(Content::Tcp(ipv6(octets, cut)?));
+    let ends = ipv6_addresses(header);
+    let declared = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    if header[6] == TCP && declared > 0 {
+        let datagram = &octets[40..octets.len().min(40 + declared)];
+        return Ok(Content::Tcp(tcp(datagram, declared, ends, header[7], cut)?));
     }
     let (packet, stopped) = LaxIpSlice::from_slice(octets).map_err(|_| Skip::Malformed)?;
     let payload = packet.payload();
@@ -215,8 +238,8 @@ fn in_ipv6(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<
         let Some((id, offset, has_more)) = fragment.filter(|_| !cut) else { return Err(Skip::Fragment.into()) };
         return Err(Refusal::Fragment(Box::new(Fragment {
             header: &octets[..40],
-            source,
-            destination,
+            source: ends[0],
+            destination: ends[1],
             id,
             protocol: payload.ip_number.0,
             offset,
@@ -226,12 +249,21 @@ fn in_ipv6(octets: &[u8], cut: bool, path: Path) -> Result<Content<'_>, Refusal<
         })));
     }
     if payload.ip_number == IpNumber::TCP {
-        return Ok(Content::Tcp(ipv6_with_extensions(octets, cut)?));
+        let before = payload.payload.as_ptr() as usize - octets.as_ptr() as usize - 40;
+        let wire_len = if declared == 0 { payload.payload.len() } else { declared.saturating_sub(before) };
+        return Ok(Content::Tcp(tcp(payload.payload, wire_len, ends, header[7], cut)?));
     }
     if stopped.is_some() {
         return Err(Skip::Truncated.into());
     }
-    Ok(Content::Other(Inner { protocol: payload.ip_number.0, payload: payload.payload, ends: [source, destination] }))
+    Ok(Content::Other(Inner { protocol: payload.ip_number.0, payload: payload.payload, ends }))
+}
+
+fn ipv6_addresses(header: &[u8; 40]) -> [u128; 2] {
+    let (mut source, mut destination) = ([0; 16], [0; 16]);
+    source.copy_from_slice(&header[8..24]);
+    destination.copy_from_slice(&header[24..40]);
+    [u128::from_be_bytes(source), u128::from_be_bytes(destination)]
 }
 
 /// Identification, offset and whether more follow (RFC 8200 §4.5).
@@ -245,49 +277,7 @@ fn fragment_header(extensions: &etherparse::Ipv6ExtensionsSlice<'_>) -> Option<(
 }
 
 #[inline]
-fn ipv4(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
-    let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated) };
-    let header_len = usize::from(header[0] & 0x0f) * 4;
-    let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    // Segmentation offload leaves the total length 0: then the frame's end is the datagram's end.
-    let total_len = if total_len == 0 { octets.len() } else { total_len };
-    if header_len < 20 || total_len < header_len {
-        return Err(Skip::Malformed);
-    }
-    let source = u32::from_be_bytes([header[12], header[13], header[14], header[15]]);
-    let destination = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
-    let datagram = octets.get(header_len..total_len.min(octets.len())).ok_or(Skip::Truncated)?;
-    let addresses = (Endpoint::v4(source), Endpoint::v4(destination));
-    tcp(datagram, total_len - header_len, addresses, header[8], cut)
-}
-
-#[inline]
-fn ipv6(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
-    let Some(header) = octets.first_chunk::<40>() else { return Err(Skip::Truncated) };
-    let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let datagram = &octets[40..octets.len().min(40 + payload_len)];
-    tcp(datagram, payload_len, ipv6_addresses(header), header[7], cut)
-}
-
-fn ipv6_addresses(header: &[u8; 40]) -> (u128, u128) {
-    let (mut source, mut destination) = ([0; 16], [0; 16]);
-    source.copy_from_slice(&header[8..24]);
-    destination.copy_from_slice(&header[24..40]);
-    (u128::from_be_bytes(source), u128::from_be_bytes(destination))
-}
-
-fn ipv6_with_extensions(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
-    let Some(header) = octets.first_chunk::<40>() else { return Err(Skip::Truncated) };
-    let (packet, _) = LaxIpSlice::from_slice(octets).map_err(|_| Skip::Malformed)?;
-    let payload = packet.payload();
-    let declared = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let before = payload.payload.as_ptr() as usize - octets.as_ptr() as usize - 40;
-    let wire_len = if declared == 0 { payload.payload.len() } else { declared.saturating_sub(before) };
-    tcp(payload.payload, wire_len, ipv6_addresses(header), header[7], cut)
-}
-
-#[inline]
-fn tcp(octets: &[u8], wire_len: usize, addresses: (u128, u128), ttl: u8, cut: bool) -> Result<Segment<'_>, Skip> {
+fn tcp(octets: &[u8], wire_len: usize, ends: [u128; 2], ttl: u8, cut: bool) -> Result<Segment<'_>, Skip> {
     let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated) };
     let header_len = usize::from(header[12] >> 4) * 4;
     if header_len < 20 || header_len > wire_len {
@@ -299,8 +289,8 @@ fn tcp(octets: &[u8], wire_len: usize, addresses: (u128, u128), ttl: u8, cut: bo
     let flags = Flags(header[13]);
     let ack = SeqNumber(u32::from_be_bytes([header[8], header[9], header[10], header[11]]));
     Ok(Segment {
-        source: Endpoint { address: addresses.0, port: u16::from_be_bytes([header[0], header[1]]) },
-        destination: Endpoint { address: addresses.1, port: u16::from_be_bytes([header[2], header[3]]) },
+        source: Endpoint { address: ends[0], port: u16::from_be_bytes([header[0], header[1]]) },
+        destination: Endpoint { address: ends[1], port: u16::from_be_bytes([header[2], header[3]]) },
         seq: SeqNumber(u32::from_be_bytes([header[4], header[5], header[6], header[7]])),
         ack: flags.has(Flags::ACK).then_some(ack),
         flags,

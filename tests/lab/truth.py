@@ -97,14 +97,17 @@ def cyrus(files):
     return Logged(logins, versions)
 
 
+def process_lines(files, pattern):
+    """What a server's processes told the system's log: pairs that the pattern's two groups cut out of its lines."""
+    for line in lines(files, "syslog"):
+        if found := re.search(pattern, line):
+            yield found.groups()
+
+
 def postfix(files):
     logins, versions = [], []
     open_now = {}
-    for line in lines(files, "syslog"):
-        found = re.search(r"postfix/(?:\S+/)?smtpd\[(\d+)\]: (.*)", line)
-        if not found:
-            continue
-        process, text = found.groups()
+    for process, text in process_lines(files, r"postfix/(?:\S+/)?smtpd\[(\d+)\]: (.*)"):
         if text.startswith("connect from"):
             open_now[process] = {"tls": False, "failed": [], "accepted": []}
         state = open_now.get(process)
@@ -134,11 +137,7 @@ def exim(files):
     logins, versions = [], []
     names = {"plain": "PLAIN", "login": "LOGIN", "cram": "CRAM-MD5", "ntlm": "NTLM"}
     told = set()
-    for line in lines(files, "syslog"):
-        found = re.search(r"exim\[(\d+)\]: (.*)", line)
-        if not found:
-            continue
-        process, text = found.groups()
+    for process, text in process_lines(files, r"exim\[(\d+)\]: (.*)"):
         tls = " X=TLS" in text
         if found := re.search(r"^(\w+) authenticator failed for .*: 535 .*?(?:\(set_id=(.*)\))?$", text):
             logins.append(Entry(REJECTED, found.group(2), names[found.group(1)], None))
@@ -156,11 +155,7 @@ def exim(files):
 def sendmail(files):
     logins, versions = [], []
     upgraded = set()
-    for line in lines(files, "syslog"):
-        found = re.search(r"\[(\d+)\]: (.*)", line)
-        if not found:
-            continue
-        process, text = found.groups()
+    for process, text in process_lines(files, r"\[(\d+)\]: (.*)"):
         if found := re.search(r"STARTTLS=server, relay=.*version=(\S+),", text):
             upgraded.add(process)
             versions.append(tls_name(found.group(1)))
@@ -174,11 +169,7 @@ def sendmail(files):
 def mailutils(files):
     logins, versions = [], []
     upgraded = set()
-    for line in lines(files, "syslog"):
-        found = re.search(r"\[(\d+)\]: (.*)", line)
-        if not found:
-            continue
-        process, text = found.groups()
+    for process, text in process_lines(files, r"\[(\d+)\]: (.*)"):
         if text.startswith("TLS established"):
             upgraded.add(process)
             versions.append(tls_name(text))
@@ -231,11 +222,7 @@ def perdition(files):
 def inn(files):
     logins, versions = [], []
     upgraded = set()
-    for line in lines(files, "syslog"):
-        found = re.search(r"nnrpd\[(\d+)\]: (.*)", line)
-        if not found:
-            continue
-        process, text = found.groups()
+    for process, text in process_lines(files, r"nnrpd\[(\d+)\]: (.*)"):
         if text.startswith("starttls: TLSv"):
             upgraded.add(process)
             versions.append(tls_name(text))
