@@ -12,7 +12,7 @@ use super::imap_text::{argument, is_tag, literal_marker};
 use super::mechanisms;
 use super::observe::{CapabilitySource, Confidence, Observation, Outcome, Reason, StarttlsReply};
 use super::pop3::split_verb;
-use super::sasl::Exchange;
+use super::sasl::{self, Exchange};
 use super::text::Text;
 use crate::limits::{IMAP_LINE_OCTETS, PENDING_COMMANDS};
 use crate::stream::{Direction, Mark};
@@ -98,6 +98,9 @@ pub(super) struct Acap {
     /// Client octets were lost after a login: what succeeds later may owe to another one.
     may_not_infer: bool,
 }
+
+/// How a command's last response begins, behind the tag (RFC 2244 §2.2.1).
+const STATUSES: [&[u8]; 3] = [b"OK", b"NO", b"BAD"];
 
 /// Commands valid only in the authenticated state (RFC 2244 §8, command-auth).
 const AUTHENTICATED: [&[u8]; 10] = [
@@ -244,7 +247,8 @@ impl Acap {
             return self.go_on(open, line.octets, line, cx);
         }
         if is_command(line.octets) {
-            self.drop_auth(Outcome::Cancelled, cx);
+            let is_gap = auth.exchange.may_miss_answer();
+            self.drop_auth(if is_gap { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled }, cx);
             return self.command_line(line, cx);
         }
         if line.octets.trim_ascii() != b"*" {
@@ -305,6 +309,7 @@ impl Acap {
 
     /// `+` and a string: go on with the literal, or a challenge (§2.5).
     fn continuation(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
+        self.resume_auth(text, line, cx);
         let literal = literal_marker(text).filter(|marker| marker.at == 0 && !line.is_cut);
         let is_challenge = self.open.is_none() && self.auth.as_ref().is_some_and(|auth| auth.turn != Turn::Client);
         if let Some(marker) = literal {
@@ -322,6 +327,19 @@ impl Acap {
             self.challenge(&argument(text).map(|said| said.value).unwrap_or_default(), line.last);
         } else if !is_challenge && std::mem::take(&mut self.starttls_waits) {
             cx.starttls_replied(line.last, StarttlsReply::Odd, b"+");
+        }
+    }
+
+    /// A challenge that no AUTHENTICATE was seen for: it was lost, and what it brought about goes on. Its tag is not
+    /// known; an empty one stands for it.
+    fn resume_auth(&mut self, text: &[u8], line: &Line<'_>, cx: &Context<'_>) {
+        let misses_command = self.pending.is_empty() && (self.in_doubt || cx.answers_unseen(line));
+        let asks = || argument(text).is_some_and(|said| said.is_quoted && sasl::is_challenge_raw(&said.value));
+        if misses_command && self.open.is_none() && self.auth.is_none() && !line.is_cut && asks() {
+            let (tag, exchange) = (Box::default(), Exchange::unnamed());
+            self.auth =
+                Some(Auth { tag, exchange, turn: Turn::Server, mark: line.last, in_doubt: false, answer: None });
+            self.queue(Box::default(), Command::Auth);
         }
     }
 
@@ -407,7 +425,7 @@ impl Acap {
         let (tag, rest) = split_verb(line.octets);
         let (status, text) = split_verb(rest);
         let status = status.to_ascii_uppercase();
-        if !matches!(&status[..], b"OK" | b"NO" | b"BAD") {
+        if !STATUSES.contains(&&status[..]) {
             // §2.2.2: an intermediate response.
             return self.maybe_literal(line, cx);
         }
@@ -415,7 +433,8 @@ impl Acap {
         self.in_doubt = false;
         self.may_not_infer |= cx.answers_unseen(line);
         self.refuse_literal(tag, line, cx);
-        let Some(at) = self.pending.iter().position(|pending| *pending.tag == *tag) else { return };
+        let tagged = |wanted: &[u8]| self.pending.iter().position(|pending| *pending.tag == *wanted);
+        let Some(at) = tagged(tag).or_else(|| tagged(b"")) else { return };
         let Some(Pending { command, .. }) = self.pending.remove(at) else { return };
         match command {
             Command::Auth => self.auth_replied(&status, text, cx),
@@ -563,8 +582,12 @@ impl Machine for Acap {
             Unit::Literal { octets, .. } => return self.challenge(octets, cx.mark),
             Unit::Skipped | Unit::BodyEnd => return,
         };
-        let tag = split_verb(line.octets).0;
-        let begins_reply = matches!(tag, b"*" | b"+") || self.pending.iter().any(|pending| *pending.tag == *tag);
+        let (tag, rest) = split_verb(line.octets);
+        let is_status = |word: &[u8]| STATUSES.iter().any(|status| status.eq_ignore_ascii_case(word));
+        let may_answer = |pending: &Pending| {
+            *pending.tag == *tag || pending.tag.is_empty() && is_tag(tag) && is_status(split_verb(rest).0)
+        };
+        let begins_reply = matches!(tag, b"*" | b"+") || self.pending.iter().any(may_answer);
         if !line.follows_loss || begins_reply {
             self.server_line(&line, cx);
         }

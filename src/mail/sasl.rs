@@ -60,7 +60,12 @@ pub(super) fn is_response(line: &[u8]) -> bool {
 
 /// Whether a server asks so in an exchange, and hardly anywhere else.
 pub(super) fn is_challenge(text: &[u8]) -> bool {
-    text.is_empty() || decode(text).is_some_and(|text| mechanism_of_challenge(&text).is_some())
+    text.is_empty() || decode(text).is_some_and(|text| !text.is_empty() && is_challenge_raw(&text))
+}
+
+/// The same where the protocol does not encode it.
+pub(super) fn is_challenge_raw(text: &[u8]) -> bool {
+    text.is_empty() || mechanism_of_challenge(text).is_some()
 }
 
 /// Whether the line that `next` begins with can be a response.

@@ -50,6 +50,8 @@ pub(super) struct Sieve {
     in_reply: bool,
     /// Commands may have been lost that had no reply yet.
     in_doubt: bool,
+    /// AUTHENTICATE was read when they may have been: it may be a line of a script.
+    auth_in_doubt: bool,
 }
 
 impl Sieve {
@@ -68,6 +70,7 @@ impl Sieve {
             open: None,
             in_reply: false,
             in_doubt: start.is_midstream,
+            auth_in_doubt: false,
         }
     }
 
@@ -105,6 +108,7 @@ impl Sieve {
 
     /// `AUTHENTICATE "MECH" ["response" | {n+}]`.
     fn begin_auth(&mut self, rest: &[u8], line: &Line<'_>) {
+        self.auth_in_doubt = self.in_doubt;
         let marker = literal_marker(rest);
         let text = marker.map_or(rest, |marker| &rest[..marker.at]);
         let Some(name) = argument(text).filter(|name| mechanisms::is_mechanism_name(&name.value)) else { return };
@@ -236,6 +240,8 @@ impl Sieve {
         if begins_with_code(rest, b"REFERRAL") {
             cx.note(line.last.as_known_to_client(), Observation::Instruction(Instruction::Referral));
         }
+        // A script is answered when all of it was sent: what comes behind this reply is none of it.
+        self.in_doubt = false;
         if self.pending.front(line).is_none() {
             return;
         }
@@ -243,7 +249,6 @@ impl Sieve {
             return self.give_up_pending(cx);
         }
         self.pending.settle();
-        self.in_doubt = false;
         let is_ok = status == b"OK";
         match self.pending.pop() {
             Some(Command::Capabilities) if is_ok && !is_partial => {
@@ -253,6 +258,12 @@ impl Sieve {
                 cx.note(line.last, Observation::NoCapabilities(Reason::Gap));
             }
             Some(Command::Auth) => {
+                // Whoever logs in awaits the reply; a script goes on.
+                let goes_on =
+                    line.last.seen.is_some_and(|seen| self.auth.as_ref().is_some_and(|(_, mark)| seen > mark.end));
+                if self.auth_in_doubt && goes_on {
+                    self.auth = None;
+                }
                 let (outcome, code) = judge_reply(is_ok, status, rest);
                 self.end_auth(outcome, code, cx);
             }
@@ -277,7 +288,8 @@ impl Sieve {
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
         self.turn = Turn::Commands;
         let Some((exchange, mark)) = self.auth.take() else { return };
-        if exchange.is_orphan() && outcome != Outcome::Accepted {
+        let is_text = std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_));
+        if exchange.is_orphan() && outcome != Outcome::Accepted || is_text {
             return;
         }
         if let Some(attempt) = exchange.conclude(outcome, code, mark).attempt(cx.out) {
