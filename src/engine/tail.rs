@@ -77,9 +77,8 @@ impl Tail {
         }
         // Grown by hand: a buffer that grows by itself leaves its old copy behind.
         if own.kept.capacity() < own.kept.len() + fresh.len() {
-            let mut grown = Zeroizing::new(Vec::with_capacity(
-                (2 * own.kept.len()).max(own.kept.len() + fresh.len()).max(2 * SHORT),
-            ));
+            let mut grown =
+                Zeroizing::new(Vec::with_capacity((2 * own.kept.len()).max(own.kept.len() + fresh.len()).max(SHORT)));
             grown.extend_from_slice(&own.kept);
             own.kept = grown;
         }
@@ -116,17 +115,16 @@ impl Tail {
         }
         for own in &mut self.octets {
             let dropped = own.kept.len().saturating_sub(SHORT);
-            if dropped > 0 {
-                own.begin += dropped as u64;
+            own.begin += dropped as u64;
+            self.is_cut |= dropped > 0;
+            if own.kept.capacity() > SHORT {
                 own.kept = Zeroizing::new(own.kept[dropped..].to_vec());
-                self.is_cut = true;
             }
         }
-        if self.pieces.len() > SHORT_PIECES {
-            self.pieces.drain(..self.pieces.len() - SHORT_PIECES);
-            self.pieces.shrink_to_fit();
-            self.is_cut = true;
-        }
+        let dropped = self.pieces.len().saturating_sub(SHORT_PIECES);
+        self.is_cut |= dropped > 0;
+        self.pieces.drain(..dropped);
+        self.pieces.shrink_to(SHORT_PIECES);
     }
 
     /// What of `len` octets from `offset` on is kept: where it begins, and the octets.

@@ -397,7 +397,7 @@ fn find_fallbacks(traces: &[Trace], found: &mut Vec<Finding>) {
             before.push(trace);
             continue;
         }
-        let Some(before) = failed.get(&trace.flow.client.address) else { continue };
+        let Some(before) = failed.get(&{ trace.flow.client.address }) else { continue };
         let is_recent = |earlier: &&&Trace| trace.at.time.since(earlier.at.time) <= FALLBACK_WINDOW_NS;
         if let Some(earlier) = before.iter().filter(is_recent).rev().find(|earlier| earlier.may_lead_to(trace)) {
             found.push(fallback(earlier, trace));

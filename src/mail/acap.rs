@@ -63,7 +63,7 @@ enum Turn {
 
 struct Auth {
     tag: Box<[u8]>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     turn: Turn,
     /// Where the client's latest line of it was.
     mark: Mark,
@@ -224,6 +224,7 @@ impl Acap {
         }
         let in_doubt = self.in_doubt;
         let turn = Turn::Client;
+        let exchange = Box::new(exchange);
         self.auth = Some(Auth { tag: tag.into(), exchange, turn, mark: line.last, in_doubt, answer: None });
         self.queue(tag.into(), Command::Auth);
         self.go_on(Open { tag: tag.into(), purpose: Purpose::Initial, literal: 0, waits: false }, arguments, line, cx);
@@ -336,7 +337,7 @@ impl Acap {
         let misses_command = self.pending.is_empty() && (self.in_doubt || cx.answers_unseen(line));
         let asks = || argument(text).is_some_and(|said| said.is_quoted && sasl::is_challenge_raw(&said.value));
         if misses_command && self.open.is_none() && self.auth.is_none() && !line.is_cut && asks() {
-            let (tag, exchange) = (Box::default(), Exchange::unnamed());
+            let (tag, exchange) = (Box::default(), Box::new(Exchange::unnamed()));
             self.auth =
                 Some(Auth { tag, exchange, turn: Turn::Server, mark: line.last, in_doubt: false, answer: None });
             self.queue(Box::default(), Command::Auth);

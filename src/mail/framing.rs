@@ -50,7 +50,7 @@ pub(super) struct Line<'a> {
 #[derive(Default)]
 pub(super) struct Framer {
     carry: Zeroizing<Vec<u8>>,
-    first: Option<Mark>,
+    first: Option<Box<Mark>>,
     /// What comes next may be the rest of a line whose beginning was lost.
     follows_loss: bool,
     is_cut: bool,
@@ -101,7 +101,7 @@ impl Framer {
         }
         self.keep(octets, last, cap);
         self.spent = true;
-        let first = self.first.unwrap_or(last);
+        let first = self.first.as_deref().copied().unwrap_or(last);
         Some(Line { octets: trim_end(&self.carry), first, last, end, is_cut: self.is_cut, follows_loss })
     }
 
@@ -111,7 +111,7 @@ impl Framer {
             return None;
         }
         self.spent = true;
-        let first = self.first?;
+        let first = **self.first.as_ref()?;
         let last = Mark { end, ..first };
         let follows_loss = self.follows_loss;
         Some(Line { octets: trim_end(&self.carry), first, last, end, is_cut: true, follows_loss })
@@ -121,7 +121,7 @@ impl Framer {
         if octets.is_empty() {
             return;
         }
-        self.first.get_or_insert(mark);
+        self.first.get_or_insert_with(|| Box::new(mark));
         let room = cap.saturating_sub(self.carry.len());
         let (kept, over) = octets.split_at(room.min(octets.len()));
         self.is_cut |= !over.is_empty();

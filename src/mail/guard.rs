@@ -19,13 +19,13 @@ const ENOUGH: u32 = 3;
 /// A detector that is watched until its protocol has proved to be the right one.
 pub(super) struct Guarded {
     inner: Box<dyn Detector>,
-    watch: Option<Watch>,
+    watch: Option<Box<Watch>>,
 }
 
 impl Guarded {
     pub(super) fn new(protocol: Protocol, inner: Box<dyn Detector>) -> Self {
         let watch = Watch { protocol, framers: Default::default(), violations: [0; 2], lines: 0 };
-        Self { inner, watch: Some(watch) }
+        Self { inner, watch: Some(Box::new(watch)) }
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) struct Imap {
     greeting_due: bool,
     is_midstream: bool,
     open: Option<Open>,
-    auth: Option<(Exchange, Turn, Mark)>,
+    auth: Option<(Box<Exchange>, Turn, Mark)>,
     starttls_waits: bool,
     /// A server line went on into a literal; the rest of the response follows it.
     in_response: bool,
@@ -262,7 +262,7 @@ impl Imap {
             return self.queue(tag.into(), Command::Other, cx);
         }
         let exchange = Exchange::begun(name, initial, line);
-        self.auth = Some((exchange, Turn::Server, line.last));
+        self.auth = Some((Box::new(exchange), Turn::Server, line.last));
         self.auth_in_doubt = self.in_doubt;
         self.queue(tag.into(), Command::Auth, cx);
     }
@@ -321,7 +321,7 @@ impl Imap {
             let mut exchange = Exchange::unnamed();
             exchange.challenge(challenge, asked);
             exchange.respond(line.octets, line.last);
-            self.auth = Some((exchange, Turn::Server, line.last));
+            self.auth = Some((Box::new(exchange), Turn::Server, line.last));
             self.queue(Box::default(), Command::Auth, cx);
             return true;
         }
@@ -701,7 +701,7 @@ impl Machine for Imap {
             && self.auth.is_none()
             && let Some(exchange) = Exchange::beginning_with(&line)
         {
-            self.auth = Some((exchange, Turn::Server, line.last));
+            self.auth = Some((Box::new(exchange), Turn::Server, line.last));
             self.auth_in_doubt = true;
             return self.queue(Box::default(), Command::Auth, cx);
         }

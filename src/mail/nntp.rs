@@ -49,7 +49,7 @@ pub(super) struct Nntp {
     user: Option<Text>,
     /// A user was named and no password sent since: where.
     user_alone: Option<Mark>,
-    auth: Option<(Exchange, Mark)>,
+    auth: Option<(Box<Exchange>, Mark)>,
     /// Lines of CAPABILITIES are coming in.
     list: Option<Builder>,
     /// Octets of the client were not captured: its lines may be an article's until a reply shows that they are commands.
@@ -117,7 +117,7 @@ impl Nntp {
                     return Command::Other;
                 }
                 let exchange = Exchange::begun(name, initial, line);
-                self.auth = Some((exchange, line.last));
+                self.auth = Some((Box::new(exchange), line.last));
                 self.turn = Turn::AuthReply;
                 Command::Auth
             }
@@ -130,7 +130,7 @@ impl Nntp {
         self.pending.lose();
         self.give_up_pending(cx);
         self.pending.push(Command::Auth, 0);
-        self.auth = Some((exchange, line.last));
+        self.auth = Some((Box::new(exchange), line.last));
         self.turn = Turn::AuthReply;
     }
 

@@ -53,7 +53,7 @@ pub(super) struct Pop3 {
     user_alone: Option<Mark>,
     /// A password was sent for the user.
     is_user_spent: bool,
-    auth: Option<(Exchange, Turn, Mark)>,
+    auth: Option<(Box<Exchange>, Turn, Mark)>,
     stls_waits: bool,
     /// Lines of a CAPA reply are coming in.
     capa: Option<Builder>,
@@ -153,7 +153,7 @@ impl Pop3 {
         let exchange = Exchange::begun(name, initial, line);
         self.forget_unresolved(cx);
         self.may_not_infer = false;
-        self.auth = Some((exchange, Turn::Server, line.last));
+        self.auth = Some((Box::new(exchange), Turn::Server, line.last));
         self.queue(Command::Auth, line, cx);
     }
 
@@ -266,7 +266,7 @@ impl Pop3 {
     fn resume_auth(&mut self, exchange: Exchange, turn: Turn, line: &Line<'_>, cx: &mut Context<'_>) {
         self.give_up_pending(cx);
         self.forget_unresolved(cx);
-        self.auth = Some((exchange, turn, line.last));
+        self.auth = Some((Box::new(exchange), turn, line.last));
         self.pending.push(Command::Auth, 0);
     }
 

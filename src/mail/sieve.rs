@@ -39,7 +39,7 @@ enum Turn {
 pub(super) struct Sieve {
     pending: Queue<Command>,
     turn: Turn,
-    auth: Option<(Exchange, Mark)>,
+    auth: Option<(Box<Exchange>, Mark)>,
     /// The capability block being read.
     list: Builder,
     is_partial: bool,
@@ -116,7 +116,7 @@ impl Sieve {
         if let Some(initial) = argument(name.rest) {
             exchange.initial(&initial.value, line.last);
         }
-        self.auth = Some((exchange, line.last));
+        self.auth = Some((Box::new(exchange), line.last));
         if marker.is_none() {
             self.turn = Turn::AuthReply;
         }
@@ -229,7 +229,7 @@ impl Sieve {
 
     /// AUTHENTICATE was lost; what it brought about goes on.
     fn resume_auth(&mut self, exchange: Exchange, mark: Mark) {
-        self.auth = Some((exchange, mark));
+        self.auth = Some((Box::new(exchange), mark));
         self.turn = Turn::AuthReply;
         self.pending.push(Command::Auth, 0);
     }

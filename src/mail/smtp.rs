@@ -72,7 +72,7 @@ pub(super) struct Smtp {
     recipients: usize,
     pending: Queue<Command>,
     turn: Turn,
-    auth: Option<(Exchange, Mark)>,
+    auth: Option<(Box<Exchange>, Mark)>,
     /// The server asked for the response that the client owes.
     is_asked: bool,
     /// Such a response that looks like a verb: what the server answers tells which it is.
@@ -240,7 +240,7 @@ impl Smtp {
             return Command::Other;
         }
         let exchange = Exchange::begun(name, initial, line);
-        self.auth = Some((exchange, line.last));
+        self.auth = Some((Box::new(exchange), line.last));
         self.is_asked = false;
         self.auth_in_doubt = self.in_doubt;
         self.another_auth_may_be_lost = false;
@@ -252,7 +252,7 @@ impl Smtp {
     fn resume_auth(&mut self, exchange: Exchange, line: &Line<'_>, cx: &mut Context<'_>) {
         self.give_up_pending(cx);
         self.pending.push(Command::Auth, 0);
-        self.auth = Some((exchange, line.last));
+        self.auth = Some((Box::new(exchange), line.last));
         self.turn = Turn::AuthReply;
     }
 

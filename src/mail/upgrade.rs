@@ -10,9 +10,12 @@ use super::observe::{Injection, InjectionClass, Observation, Out, Timing};
 use super::{tls, verbs};
 use crate::stream::{Direction, Mark};
 
-/// A request for TLS on its way.
+/// A request for TLS on its way; most connections have none.
 #[derive(Default)]
-pub(super) struct Upgrade {
+pub(super) struct Upgrade(Option<Box<Request>>);
+
+#[derive(Default)]
+struct Request {
     /// Client stream offset after the request.
     requested: Option<u64>,
     is_accepted: bool,
@@ -69,13 +72,14 @@ impl Extra {
 impl Upgrade {
     /// The client asked, by octets up to `end`.
     pub(super) fn request(&mut self, end: u64) {
-        *self = Self { requested: Some(end), ..Self::default() };
+        self.0 = Some(Box::new(Request { requested: Some(end), ..Request::default() }));
     }
 
     /// The server answered, by octets up to `end`. A refusal ends the request.
     pub(super) fn answer(&mut self, is_accepted: bool, end: u64) {
         if is_accepted {
-            (self.is_accepted, self.replied) = (true, Some(end));
+            let request = self.0.get_or_insert_default();
+            (request.is_accepted, request.replied) = (true, Some(end));
         } else {
             *self = Self::default();
         }
@@ -83,24 +87,28 @@ impl Upgrade {
 
     /// Octets of the client were lost.
     pub(super) fn lose(&mut self) {
-        self.is_unsure = self.is_requested();
+        if let Some(request) = &mut self.0 {
+            request.is_unsure = request.requested.is_some();
+        }
     }
 
     /// Octets of the server were lost.
     pub(super) fn lose_server(&mut self) {
-        self.is_server_unsure |= self.is_requested();
+        if let Some(request) = &mut self.0 {
+            request.is_server_unsure |= request.requested.is_some();
+        }
     }
 
     pub(super) fn is_unsure(&self) -> bool {
-        self.is_unsure
+        self.0.as_ref().is_some_and(|request| request.is_unsure)
     }
 
     pub(super) fn is_requested(&self) -> bool {
-        self.requested.is_some()
+        self.0.as_ref().is_some_and(|request| request.requested.is_some())
     }
 
     pub(super) fn is_accepted(&self) -> bool {
-        self.is_accepted
+        self.0.as_ref().is_some_and(|request| request.is_accepted)
     }
 
     /// The octets before a ClientHello in them, when one may come.
@@ -117,55 +125,53 @@ impl Upgrade {
 
     /// Octets of the client were read, and maybe a unit is whole. The request itself is before all of it.
     pub(super) fn client_read(&mut self, read: u64, unit: Option<&Unit<'_>>, mark: Mark, out: &mut Out) {
-        if self.requested.is_none() {
-            return;
-        }
-        self.client.count(read, mark);
+        let Some(request) = self.0.as_mut().filter(|request| request.requested.is_some()) else { return };
+        request.client.count(read, mark);
         let Some(Unit::Line(line)) = unit else { return };
         let is_command = verbs::begins_with_command(line.octets);
-        self.client.class(line.octets, is_command);
-        let had_seen = self.replied.is_some_and(|replied| line.last.seen.is_none_or(|seen| seen >= replied));
+        request.client.class(line.octets, is_command);
+        let had_seen = request.replied.is_some_and(|replied| line.last.seen.is_none_or(|seen| seen >= replied));
         let is_goodbye = line.octets.trim_ascii().eq_ignore_ascii_case(b"QUIT");
-        if self.is_accepted && had_seen && is_command && !is_goodbye && !self.is_unsure && !self.told_plain {
-            self.told_plain = true;
+        if request.is_accepted && had_seen && is_command && !is_goodbye && !request.is_unsure && !request.told_plain {
+            request.told_plain = true;
             out.push(line.last, Observation::PlainAfterAccept);
         }
     }
 
     /// The same for the server, after its reply.
     pub(super) fn server_read(&mut self, read: u64, unit: Option<&Unit<'_>>, mark: Mark) {
-        if !self.is_accepted {
-            return;
-        }
-        self.server.count(read, mark);
+        let Some(request) = self.0.as_mut().filter(|request| request.is_accepted) else { return };
+        request.server.count(read, mark);
         if let Some(Unit::Line(line)) = unit {
-            self.server.class(line.octets, is_reply(line.octets));
+            request.server.class(line.octets, is_reply(line.octets));
         }
     }
 
     /// A ClientHello begins. `has_rest`: before it stands the beginning of a line.
     pub(super) fn client_begins(&mut self, has_rest: bool, mark: Mark, out: &mut Out) {
-        let begin = self.requested.unwrap_or(0);
-        let timing = match (self.replied, self.client.seen) {
+        let Some(request) = &mut self.0 else { return };
+        let begin = request.requested.unwrap_or(0);
+        let timing = match (request.replied, request.client.seen) {
             (Some(replied), Some(seen)) if seen < replied => Timing::BeforeReply,
             (Some(_), Some(_)) => Timing::AfterReply,
             _ => Timing::Unknown,
         };
-        let injection = self.client.injection(Direction::ToServer, begin, has_rest, timing);
-        if let Some(injection) = injection.filter(|_| !self.is_unsure) {
+        let injection = request.client.injection(Direction::ToServer, begin, has_rest, timing);
+        if let Some(injection) = injection.filter(|_| !request.is_unsure) {
             out.push(mark, Observation::Injected(injection));
         }
-        self.client = Extra::default();
+        request.client = Extra::default();
     }
 
     /// The server's first record begins.
     pub(super) fn server_begins(&mut self, has_rest: bool, mark: Mark, out: &mut Out) {
-        let begin = self.replied.unwrap_or(0);
-        let injection = self.server.injection(Direction::ToClient, begin, has_rest, Timing::Unknown);
-        if let Some(injection) = injection.filter(|_| !self.is_server_unsure) {
+        let Some(request) = &mut self.0 else { return };
+        let begin = request.replied.unwrap_or(0);
+        let injection = request.server.injection(Direction::ToClient, begin, has_rest, Timing::Unknown);
+        if let Some(injection) = injection.filter(|_| !request.is_server_unsure) {
             out.push(mark, Observation::Injected(injection));
         }
-        self.server = Extra::default();
+        request.server = Extra::default();
     }
 }
 

@@ -222,7 +222,7 @@ fn follow<'a>(line: &mut Line<'a>, flow: &Flow, ordinal: u32, user: Option<&'a T
     }
     line.barewire.tunnel = flow.tunnel.map(|tunnel| TunnelFields {
         kind: tunnel.kind.name(),
-        ends: tunnel.ends.into_iter().flatten().map(|address| Endpoint { address, port: 0 }.ip()).collect(),
+        ends: tunnel.ends().into_iter().flatten().map(|address| Endpoint { address, port: 0 }.ip()).collect(),
     });
     id
 }

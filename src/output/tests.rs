@@ -51,7 +51,7 @@ fn flow() -> Flow {
         start: packet(0, 1),
         protocol: Protocol::Pop3,
         vlan: None,
-        tunnel: Some(Tunnel { kind: TunnelKind::Vxlan, ends: Some([1 << 32, 2 << 32]) }),
+        tunnel: Some(Tunnel::new(TunnelKind::Vxlan, Some([1 << 32, 2 << 32]))),
         isns: Some([1001, 5001]),
     }
 }

@@ -365,11 +365,11 @@ impl Connection {
     ) {
         let half = &mut self.halves[side.index()];
         let end = offset + octets.len() as u64;
-        let (begin, run) = match half.ahead {
+        let (begin, run) = match half.ahead.as_deref().copied() {
             Some((begin, at, run)) if at.abs_diff(offset) <= PRESUMED_LOST_OCTETS as u64 => (begin, run + 1),
             _ => (offset, 1),
         };
-        half.ahead = Some((begin, end, run));
+        half.ahead = Some(Box::new((begin, end, run)));
         env.counts.wild += 1;
         // What is forged the other end does not acknowledge.
         let is_heard = half.acked > begin || !self.halves[side.other().index()].captured;

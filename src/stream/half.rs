@@ -22,7 +22,7 @@ pub(super) struct Half {
     pub(super) fin: Option<u64>,
     pub(super) reorder: Option<Box<Reorder>>,
     /// A run of segments beyond the window: where it began, where it stands, and its length in segments.
-    pub(super) ahead: Option<(u64, u64, u32)>,
+    pub(super) ahead: Option<Box<(u64, u64, u32)>>,
     /// The other side acknowledged all up to `next` and no more while octets were waiting above: it does not have
     /// what is missing either, so that will be sent again, or what waits is forged.
     pub(super) denied: bool,

@@ -53,12 +53,29 @@ impl TunnelKind {
 
 /// The outermost tunnel of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// Packed as an `Endpoint` is.
+#[repr(Rust, packed(8))]
 pub struct Tunnel {
     /// Which kind.
     pub kind: TunnelKind,
-    /// Addresses of the outer packet as in [`Endpoint::address`](super::Endpoint), the lower first: a mirror port sends
-    /// both directions of a connection the same way. MPLS and PPPoE have none.
-    pub ends: Option<[u128; 2]>,
+    has_ends: bool,
+    ends: [u128; 2],
+}
+
+impl Tunnel {
+    /// A tunnel between two addresses as in [`Endpoint::address`](super::Endpoint).
+    #[must_use]
+    pub fn new(kind: TunnelKind, ends: Option<[u128; 2]>) -> Self {
+        let [a, b] = ends.unwrap_or_default();
+        Self { kind, has_ends: ends.is_some(), ends: [a.min(b), a.max(b)] }
+    }
+
+    /// Addresses of the outer packet, the lower first: a mirror port sends both directions of a connection the same way.
+    /// MPLS and PPPoE have none.
+    #[must_use]
+    pub fn ends(self) -> Option<[u128; 2]> {
+        self.has_ends.then_some(self.ends)
+    }
 }
 
 /// What a packet is wrapped in, from the outside.
@@ -88,8 +105,7 @@ impl Path {
         if ends.is_none() {
             self.layers += 1;
         }
-        let sorted = |[a, b]: [u128; 2]| [a.min(b), a.max(b)];
-        self.tunnel.get_or_insert(Tunnel { kind, ends: ends.map(sorted) });
+        self.tunnel.get_or_insert(Tunnel::new(kind, ends));
     }
 }
 
@@ -337,7 +353,7 @@ mod tests {
             let (tunnel, payload, port) = frame(octets).unwrap_or_else(|| panic!("{name} was not opened"));
             let tunnel = tunnel.unwrap_or_else(|| panic!("{name} is no tunnel"));
             assert_eq!((tunnel.kind, payload.as_slice(), port), (*kind, packet.payload.as_slice(), 110), "{name}");
-            assert_eq!(tunnel.ends.is_some(), *link_type == LinkType::RAW, "{name}");
+            assert_eq!(tunnel.ends().is_some(), *link_type == LinkType::RAW, "{name}");
             for len in 0..octets.len() {
                 frame(&octets[..len]);
             }

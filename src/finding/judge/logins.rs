@@ -31,7 +31,7 @@ impl Case {
             self.ambiguity.get_or_insert_default().holds = Some("credential");
         }
         let login = Login {
-            flow: self.acting,
+            flow: self.acting(),
             ordinal: self.clear.attempts,
             at: attempt.mark.at,
             validity: attempt.validity(),
@@ -128,7 +128,7 @@ impl Case {
             outcome: Some(login.outcome),
             validity: login.validity,
             fingerprint: login.fingerprint,
-            ..Finding::new(id, Some(self.acting), login.at, login.confidence)
+            ..Finding::new(id, Some(self.acting()), login.at, login.confidence)
         };
         if login.is_injected {
             finding.evidence_mut().context = Some(INJECTED);

@@ -7,6 +7,7 @@
 
 mod logins;
 mod offers;
+mod rare;
 mod severity;
 mod transport;
 
@@ -23,6 +24,7 @@ use crate::secret::FingerprintKey;
 use crate::stream::{Direction, Mark, Overlap};
 use crate::wire::PacketRef;
 use offers::Offers;
+use rare::{Empty, Rare};
 
 /// What the judge is told when a connection ends.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +101,17 @@ struct Upgrade {
     masked_command: bool,
 }
 
+impl Empty for Upgrade {
+    const EMPTY: &'static Self = &Self {
+        is_requested: false,
+        reply: None,
+        reply_end: 0,
+        went_on: None,
+        injections: Vec::new(),
+        masked_command: false,
+    };
+}
+
 /// TLS as far as it is visible.
 #[derive(Default)]
 struct Tls {
@@ -107,8 +120,16 @@ struct Tls {
     failed: Option<(Direction, TlsFailure)>,
     server_reacted: bool,
     facts: TlsFacts,
-    /// Findings about it were told.
-    is_settled: bool,
+}
+
+impl Empty for Tls {
+    const EMPTY: &'static Self = &Self {
+        begun: None,
+        established: false,
+        failed: None,
+        server_reacted: false,
+        facts: TlsFacts { version: None, cipher: None, hello: None, certificate: None },
+    };
 }
 
 /// What passed in clear.
@@ -153,8 +174,8 @@ impl Ambiguity {
 /// What is known of one connection.
 pub struct Case {
     flow: Flow,
-    /// With the ends exchanged once they have changed roles.
-    acting: Flow,
+    /// The ends have changed roles.
+    is_turned: bool,
     confidence: Confidence,
     is_implicit_tls: bool,
     /// On this port TLS should come first.
@@ -163,8 +184,10 @@ pub struct Case {
     /// What the ends show of their software; nothing while there are new signs.
     known: Option<Known>,
     offers: Offers,
-    upgrade: Upgrade,
-    tls: Tls,
+    upgrade: Rare<Upgrade>,
+    tls: Rare<Tls>,
+    /// Findings about it were told.
+    is_tls_settled: bool,
     clear: Clear,
     goodbye: bool,
     /// It may be another protocol: what is not confirmed is not told any more.
@@ -182,20 +205,26 @@ pub struct Case {
 }
 
 impl Case {
+    /// Who plays which part now.
+    fn acting(&self) -> Flow {
+        if self.is_turned { self.flow.turned() } else { self.flow }
+    }
+
     /// A new case. `is_implicit_port`: TLS should come first here.
     #[must_use]
     pub fn new(flow: Flow, confidence: Confidence, is_implicit_tls: bool, is_implicit_port: bool) -> Self {
         Self {
             flow,
-            acting: flow,
+            is_turned: false,
             confidence,
             is_implicit_tls,
             is_implicit_port,
             ends: Ends::default(),
             known: None,
             offers: Offers::default(),
-            upgrade: Upgrade::default(),
-            tls: Tls::default(),
+            upgrade: Rare::default(),
+            tls: Rare::default(),
+            is_tls_settled: false,
             clear: Clear::default(),
             goodbye: false,
             is_doubted: false,
@@ -268,7 +297,7 @@ impl Case {
             Observation::DowngradedToHelo => self.downgraded_to_helo(mark, court),
             Observation::RequireTls => self.tell(FindingId::RequiretlsViolated, mark, court),
             Observation::Instruction(instruction) => self.instruction(mark, instruction, court),
-            Observation::RolesSwapped => self.acting = self.acting.turned(),
+            Observation::RolesSwapped => self.is_turned = !self.is_turned,
             Observation::Compressed => self.is_compressed = true,
             Observation::Goodbye => self.goodbye = true,
             Observation::Lost => self.is_lossy = true,
@@ -300,7 +329,7 @@ impl Case {
 
     /// A finding about this connection as it stands.
     fn finding(&self, id: FindingId, at: PacketRef, offer: Offer) -> Finding {
-        Finding { starttls: Some(self.starttls(offer)), ..Finding::new(id, Some(self.acting), at, self.confidence) }
+        Finding { starttls: Some(self.starttls(offer)), ..Finding::new(id, Some(self.acting()), at, self.confidence) }
     }
 
     fn has_raised(&self, id: FindingId) -> bool {
@@ -444,7 +473,7 @@ impl Case {
             starttls: self.starttls(self.offers.overall()),
             is_tls: self.is_tls(),
             tls_failure: self.tls_failure(ending),
-            tls: std::mem::take(&mut self.tls.facts),
+            tls: std::mem::take(&mut self.tls).into_value().facts,
             is_implicit_tls: self.is_implicit_tls,
             is_masked: self.is_masked(),
             exposed: self.clear.first.map(|mark| mark.at),

@@ -109,7 +109,7 @@ impl Case {
 
     /// Mail between servers, where TLS is opportunistic (RFC 3207): SMTP on port 25 without a login.
     pub(super) fn may_be_transfer(&self) -> bool {
-        self.flow.protocol == Protocol::Smtp && self.clear.attempts == 0 && self.acting.server.port == 25
+        self.flow.protocol == Protocol::Smtp && self.clear.attempts == 0 && self.acting().server.port == 25
     }
 
     pub(super) fn tls_step(&mut self, mark: Mark, step: TlsStep) {
@@ -143,7 +143,7 @@ impl Case {
 
     /// What is visible of TLS, once it is followed no further.
     pub(super) fn settle_tls(&mut self, court: &mut Court<'_>) {
-        if std::mem::replace(&mut self.tls.is_settled, true) {
+        if std::mem::replace(&mut self.is_tls_settled, true) {
             return;
         }
         self.settle_injections(court);
