@@ -7,7 +7,9 @@ mod feed;
 mod tail;
 
 use crate::finding::{Case, Court, Ending, Flow, Policy, Record};
-use crate::limits::{EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REPLY_WAIT_NS};
+use crate::limits::{
+    EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
+};
 use crate::mail::{Detector, End, Hint, Out, PROTOCOLS, Probe, Protocol, is_hopeless};
 use crate::secret::FingerprintKey;
 use crate::stream::{
@@ -164,6 +166,8 @@ struct Shared {
     out: Out,
     /// Connections that are read twice.
     doubts: usize,
+    /// Octets that flows take besides their places in the table.
+    octets: usize,
 }
 
 #[derive(Default)]
@@ -184,6 +188,8 @@ struct Live {
     talk: Talk,
     /// SYNs seen meanwhile: forged, or the ports are used again. The data that follow show which.
     rival: Option<Box<Handshake>>,
+    /// Octets of memory it took when it was last counted.
+    counted: usize,
 }
 
 /// What is said on a connection, and by whom.
@@ -257,6 +263,7 @@ impl Engine {
                 counters: Counters::default(),
                 out: Out::default(),
                 doubts: 0,
+                octets: 0,
                 settings,
             },
             since_sweep: 0,
@@ -299,6 +306,7 @@ impl Engine {
                 self.conclude(slot, End::CaptureEnded, records);
             }
         }
+        debug_assert_eq!(self.shared.octets(), 0, "what was counted is given back");
     }
 
     fn segment(&mut self, segment: &Segment<'_>, frame: &Frame<'_>, records: &mut Vec<Record>) {
@@ -309,8 +317,8 @@ impl Engine {
             self.sweep(clock, records);
         }
         let (key, side) = FlowKey::between(segment.source, segment.destination);
-        if self.table.is_full() {
-            self.evict(records);
+        if self.is_full() {
+            self.make_room(records);
         }
         let (slot, before) = self.table.touch(&key, clock);
         if clock.since(before) > idle_ns(self.table.class(slot)) {
@@ -334,7 +342,9 @@ impl Engine {
         match self.table.value(slot) {
             State::Other if !is_opening(segment) => {}
             State::Live(live) if segment.flags.has(Flags::SYN) => {
-                if live.syn(side, segment, frame.at, &mut self.shared) && !segment.payload.is_empty() {
+                let is_own = live.syn(side, segment, frame.at, &mut self.shared);
+                live.count(&mut self.shared);
+                if is_own && !segment.payload.is_empty() {
                     live.talk.packets -= 1;
                     let class = live.push(side, &without_syn(segment), frame, &mut self.shared, records);
                     self.settle(slot, class);
@@ -344,7 +354,7 @@ impl Engine {
                 let handshake = live.rival.take().unwrap_or_default();
                 self.conclude(slot, End::Closed, records);
                 let (slot, _) = self.table.touch(key, frame.clock);
-                *self.table.value(slot) = State::Embryo(handshake);
+                self.put(slot, State::Embryo(handshake));
                 self.begin(slot, key, side, segment, frame, records);
             }
             State::Live(live) => {
@@ -371,7 +381,7 @@ impl Engine {
         };
         if segment.flags.has(Flags::SYN) {
             handshake.greet(side, segment, frame.at);
-            *self.table.value(slot) = State::Embryo(Box::new(handshake));
+            self.put(slot, State::Embryo(Box::new(handshake)));
             self.table.set_class(slot, Class::Embryo);
             if self.table.count(Class::Embryo) > self.embryos
                 && let Some(oldest) = self.table.oldest(Class::Embryo).filter(|oldest| *oldest != slot)
@@ -416,13 +426,13 @@ impl Engine {
     ) {
         let chosen = handshake.choose(side, segment);
         if self.is_hopeless(key, side, segment, chosen) {
-            *self.table.value(slot) = State::Other;
+            self.put(slot, State::Other);
             return self.table.set_class(slot, Class::Other);
         }
         let mut live = Box::new(Live::new(key, side, segment, frame, chosen, &self.shared.settings.ports));
         live.talk.packets = u64::from(handshake.packets);
         let class = live.push(side, segment, frame, &mut self.shared, records);
-        *self.table.value(slot) = State::Live(live);
+        self.put(slot, State::Live(live));
         self.settle(slot, class);
     }
 
@@ -442,6 +452,7 @@ impl Engine {
             && let State::Live(mut live) = std::mem::take(self.table.value(slot))
         {
             live.connection.release_buffers(&mut self.shared.pool);
+            self.shared.octets -= live.counted;
             *self.table.value(slot) = State::Other;
         }
         self.table.set_class(slot, class);
@@ -458,17 +469,58 @@ impl Engine {
         }
     }
 
-    /// Makes room: who has least to tell leaves first.
-    fn evict(&mut self, records: &mut Vec<Record>) {
-        let Some(slot) = Class::ALL.into_iter().find_map(|class| self.table.oldest(class)) else { return };
-        self.shared.counters.evicted += 1;
-        self.conclude(slot, End::Evicted, records);
+    /// Whether a new flow, or what the next segment adds to one, may be too much.
+    #[inline]
+    fn is_full(&self) -> bool {
+        let octets = self.shared.octets() + self.table.places() * PLACE_OCTETS;
+        self.table.is_full() || octets > self.shared.settings.limits.octets
+    }
+
+    /// Who has least to tell leaves first.
+    fn make_room(&mut self, records: &mut Vec<Record>) {
+        while self.is_full()
+            && let Some(slot) = Class::ALL.into_iter().find_map(|class| self.table.oldest(class))
+        {
+            self.shared.counters.evicted += 1;
+            self.conclude(slot, End::Evicted, records);
+        }
+    }
+
+    /// Sets what a flow is. One that is followed has counted itself.
+    fn put(&mut self, slot: Slot, state: State) {
+        if let State::Embryo(_) = state {
+            self.shared.octets += state.counted();
+        }
+        self.shared.octets -= std::mem::replace(self.table.value(slot), state).counted();
     }
 
     fn conclude(&mut self, slot: Slot, end: End, records: &mut Vec<Record>) {
-        if let State::Live(live) = self.table.remove(slot) {
+        let state = self.table.remove(slot);
+        self.shared.octets -= state.counted();
+        if let State::Live(live) = state {
             live.conclude(end, &mut self.shared, records);
         }
+    }
+}
+
+/// Octets of a flow's place in the table and of its share of the index.
+const PLACE_OCTETS: usize = 96;
+
+impl State {
+    /// Octets besides the place in the table, as last counted.
+    fn counted(&self) -> usize {
+        match self {
+            Self::New | Self::Other => 0,
+            Self::Embryo(_) => size_of::<Handshake>(),
+            Self::Live(live) => live.counted,
+        }
+    }
+}
+
+impl Shared {
+    /// Octets that flows take, reorder buffers included.
+    fn octets(&self) -> usize {
+        self.octets + self.pool.open() * REORDER_OCTETS
     }
 }
 
@@ -477,7 +529,7 @@ fn idle_ns(class: Class) -> u64 {
         Class::Embryo => EMBRYO_NS,
         Class::Closed => LINGER_NS,
         Class::Other => IDLE_OTHER_NS,
-        Class::Settled | Class::Mail => IDLE_MAIL_NS,
+        Class::Settled | Class::Mail | Class::Login => IDLE_MAIL_NS,
     }
 }
 
@@ -545,7 +597,7 @@ impl Live {
             soundness: [Soundness::default(); 2],
             syn_refused: 0,
         };
-        Self { connection, talk, rival: None }
+        Self { connection, talk, rival: None, counted: 0 }
     }
 
     fn push(
@@ -566,13 +618,14 @@ impl Live {
         }
         let is_overdue = talk.is_overdue(frame.clock);
         let origin = talk.origin(side, segment, &mut shared.counters.stream);
-        let Shared { settings, pool, counters, out, doubts } = shared;
+        let Shared { settings, pool, counters, out, doubts, .. } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
         let mut feed = Feed { talk, settings, out, records, doubts, at: frame.at, origin };
         if is_overdue {
             feed.give_up_waiting();
         }
         self.connection.push(side, segment, frame.at, frame.clock, &mut env, &mut feed);
+        let has_open_login = self.count(shared);
         match self.talk.app {
             App::NotMail => Class::Other,
             App::Done(_) if self.talk.doubt.is_none() => {
@@ -586,8 +639,35 @@ impl Live {
                 }
                 Class::Closed
             }
+            _ if has_open_login => Class::Login,
             _ => Class::Mail,
         }
+    }
+
+    /// Counts what it takes anew. Says whether a login is under way.
+    fn count(&mut self, shared: &mut Shared) -> bool {
+        let (octets, has_open_login) = self.load();
+        shared.octets = shared.octets - std::mem::replace(&mut self.counted, octets) + octets;
+        has_open_login
+    }
+
+    /// Octets of memory it takes, and whether a login is under way.
+    fn load(&self) -> (usize, bool) {
+        let Talk { app, tail, doubt, .. } = &self.talk;
+        let (app, has_open_login) = match app {
+            App::Probing(probe) => (probe.octets(), false),
+            App::Mail(detector, case) => {
+                let load = detector.load();
+                (load.octets + case.octets(), load.has_open_login)
+            }
+            App::Done(case) => (case.octets(), false),
+            App::NotMail => (0, false),
+        };
+        let doubt = doubt.as_ref().map_or(0, |doubt| doubt.octets());
+        let rival = self.rival.as_ref().map_or(0, |_| size_of::<Handshake>());
+        // What the allocator adds to a dozen blocks.
+        const BLOCKS: usize = 256;
+        (size_of::<Self>() + BLOCKS + app + tail.held() + doubt + rival, has_open_login)
     }
 
     /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells that the server is captured,
@@ -634,7 +714,7 @@ impl Live {
             other => other,
         };
         let last = self.talk.last;
-        let Shared { settings, pool, counters, out, doubts } = shared;
+        let Shared { settings, pool, counters, out, doubts, .. } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
         let mut feed = Feed { talk: &mut self.talk, settings, out, records, doubts, at: last, origin: None };
         if !matches!(feed.talk.app, App::Done(_)) || feed.talk.doubt.is_some() {

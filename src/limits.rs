@@ -3,20 +3,42 @@
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
 
-/// Bounds that an operator may set; [`Limits::default`] is what the documentation promises.
+/// Bounds that follow from the memory an operator allows; [`Limits::default`] is what the documentation promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Flows in the table of one engine. An idle flow costs about 100 octets, so a million is 100 MB.
+    /// Octets that all flows of one engine may take, reorder buffers included. Not in it: what does not grow with
+    /// flows, fragments ([`FRAGMENT_OCTETS`]) and findings that wait to be counted.
+    pub octets: usize,
+    /// Flows in the table of one engine. One of no interest takes 90 octets, mail 2 to 3 KiB.
     pub flows: usize,
-    /// Reorder buffers open at once in one engine: 1024 of 256 KiB, touched pages only.
+    /// Reorder buffers open at once in one engine: half of the memory at most.
     pub reorder_buffers: usize,
     /// Distinct findings held to be counted before they are written out.
     pub findings: usize,
 }
 
+impl Limits {
+    /// What `octets` allow.
+    #[must_use]
+    pub fn of_memory(octets: usize) -> Self {
+        Self {
+            octets,
+            flows: (octets / 512).clamp(1, 1_000_000),
+            reorder_buffers: (octets / 2 / REORDER_OCTETS).clamp(1, 1024),
+            findings: 1_000_000,
+        }
+    }
+
+    /// What each of several engines may take.
+    #[must_use]
+    pub fn shared_by(self, engines: usize) -> Self {
+        Self { findings: self.findings, ..Self::of_memory(self.octets / engines.max(1)) }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 1_000_000, reorder_buffers: 1024, findings: 1_000_000 }
+        Self::of_memory(512 * 1024 * 1024)
     }
 }
 

@@ -20,6 +20,11 @@ impl Secret {
 }
 
 impl Secret {
+    /// Octets of memory it takes; for accounts only.
+    pub(crate) fn octets(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there is nothing to it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

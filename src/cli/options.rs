@@ -101,7 +101,15 @@ pub(super) struct Common {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
     #[arg(help_heading = "Judging")]
     jobs: Option<u16>,
+
+    /// Memory that connections may take, in MiB; at the bound those with least to tell are given up, and counted.
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
+    #[arg(env = "BAREWIRE_MAX_MEMORY", hide_env = true, help_heading = "Judging")]
+    max_memory: u32,
 }
+
+/// Octets.
+const MIB: usize = 1024 * 1024;
 
 #[derive(Clone, Debug)]
 struct PortList {
@@ -174,7 +182,7 @@ impl Common {
             Some(path) => read_key(path)?,
             None => random_key()?,
         };
-        Ok(Settings { limits: Limits::default(), ports, key, policy: self.policy()? })
+        Ok(Settings { limits: Limits::of_memory(self.max_memory as usize * MIB), ports, key, policy: self.policy()? })
     }
 
     /// What the exit status depends on.

@@ -104,6 +104,12 @@ impl Doubt {
         }
     }
 
+    /// Octets of memory it takes.
+    pub(super) fn octets(&self) -> usize {
+        let last = self.last.as_ref().map_or(0, |last| last.load().octets);
+        size_of::<Self>() + self.patches.capacity() * size_of::<Patch>() + self.held + last
+    }
+
     pub(super) fn is_read(&self) -> bool {
         self.last.is_some()
     }

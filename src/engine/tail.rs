@@ -108,6 +108,12 @@ impl Tail {
         self.pieces.push_back(piece);
     }
 
+    /// Octets of memory besides its own.
+    pub(super) fn held(&self) -> usize {
+        let kept: usize = self.octets.iter().map(|own| own.kept.capacity()).sum();
+        kept + self.pieces.capacity() * size_of::<Piece>()
+    }
+
     /// A login was accepted.
     pub(super) fn shorten(&mut self) {
         if std::mem::replace(&mut self.is_short, true) {

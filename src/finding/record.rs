@@ -3,6 +3,7 @@
 use super::catalogue::FindingId;
 use super::software::Software;
 use super::uid::Uid;
+use crate::limits::{CERTIFICATE_NAMES, TEXT_CHARS};
 use crate::mail::{
     CapabilitySource, CertificateFacts, ClientHello, Confidence, Outcome, Protocol, Reason, SecretClass, StarttlsReply,
     Strength, Text, Timing, Validity, Variant,
@@ -167,6 +168,15 @@ pub struct TlsFacts {
     pub hello: Option<Box<ClientHello>>,
     /// The server's certificate; TLS 1.3 and resumption hide it.
     pub certificate: Option<Box<CertificateFacts>>,
+}
+
+impl TlsFacts {
+    /// Octets of memory besides its own: of hello and certificate at most what their bounds allow.
+    pub(super) fn octets(&self) -> usize {
+        const HELLO: usize = size_of::<ClientHello>() + 2 * TEXT_CHARS;
+        const CERTIFICATE: usize = size_of::<CertificateFacts>() + (CERTIFICATE_NAMES + 4) * TEXT_CHARS;
+        self.hello.as_ref().map_or(0, |_| HELLO) + self.certificate.as_ref().map_or(0, |_| CERTIFICATE)
+    }
 }
 
 /// A mail connection.

@@ -4,7 +4,6 @@
 //! of an exchange are the octets themselves and not base64 of them (RFC 2244 §6.3.1), codes stand in parentheses, text
 //! for people in quotes. AUTHENTICATE is the only login there is (§6.3).
 
-use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
@@ -14,6 +13,7 @@ use super::observe::{CapabilitySource, Confidence, Observation, Outcome, Reason,
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
+use super::{Load, Start};
 use crate::limits::{IMAP_LINE_OCTETS, PENDING_COMMANDS};
 use crate::stream::{Direction, Mark};
 use std::collections::VecDeque;
@@ -643,6 +643,16 @@ impl Machine for Acap {
                 auth.exchange.respond_unread(cx.mark);
             }
             self.await_reply(cx);
+        }
+    }
+
+    fn load(&self) -> Load {
+        let tags: usize = self.pending.iter().map(|pending| pending.tag.len()).sum();
+        let open = self.open.as_ref().map_or(0, |open| open.tag.len());
+        let exchange = self.auth.as_ref().map_or(0, |auth| auth.tag.len() + auth.exchange.octets());
+        Load {
+            octets: self.pending.capacity() * size_of::<Pending>() + tags + open + exchange,
+            has_open_login: self.auth.is_some(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::text::Text;
 use super::tls::{self, Progress, Watch};
 use super::upgrade::Upgrade;
 use super::verbs;
-use super::{Detector, End, Interest, Start};
+use super::{Detector, End, Interest, Load, Start};
 use crate::limits::{HELD_OCTETS, LITERAL_OCTETS};
 use crate::stream::{Direction, Mark};
 use std::collections::VecDeque;
@@ -149,6 +149,8 @@ pub(super) trait Machine: Send {
     }
     /// Octets of `direction` between units were lost, up to the offset `cx.mark.end`.
     fn lost(&mut self, direction: Direction, cx: &mut Context<'_>);
+    /// What it holds, besides its own size.
+    fn load(&self) -> Load;
     /// The connection ended; `why` is what an open question is answered with.
     fn end(&mut self, why: Reason, cx: &mut Context<'_>);
     /// The ends changed roles: the dialogue begins anew, with a greeting.
@@ -752,6 +754,15 @@ impl<M: Machine> Detector for Dialogue<M> {
         self.held.front().map(|held| match held {
             Held::Octets(_, _, mark) | Held::Gap(_, mark) => *mark,
         })
+    }
+
+    fn load(&self) -> Load {
+        let machine = self.machine.load();
+        let channels = [&self.client, &self.server].map(|channel| channel.framer.octets() + channel.kept.capacity());
+        let watch = self.watch.as_ref().map_or(0, |watch| watch.octets());
+        let held = self.held_octets + self.held.capacity() * size_of::<Held>();
+        let octets = size_of::<Self>() + channels.iter().sum::<usize>() + watch + held + machine.octets;
+        Load { octets, ..machine }
     }
 
     fn on_reply_overdue(&mut self, out: &mut Out) {

@@ -76,6 +76,11 @@ impl Framer {
         self.spent = false;
     }
 
+    /// Octets of memory besides its own.
+    pub(super) fn octets(&self) -> usize {
+        self.carry.capacity()
+    }
+
     /// Whether no part of a line is waiting for its end.
     pub(super) fn is_at_boundary(&self) -> bool {
         self.spent || self.carry.is_empty()

@@ -9,7 +9,7 @@ use super::imap_text::is_tag;
 use super::observe::{Observation, Out};
 use super::pop3::split_verb;
 use super::smtp::parse_reply;
-use super::{Detector, End, Interest, Protocol, nntp, tls};
+use super::{Detector, End, Interest, Load, Protocol, nntp, tls};
 use crate::limits::{GUARD_LINE_OCTETS, GUARD_LINES};
 use crate::stream::{Direction, Mark};
 
@@ -84,6 +84,15 @@ impl Detector for Guarded {
             watch.framers[direction.index()].lose();
         }
         self.inner.on_gap(direction, len, mark, out);
+    }
+
+    fn load(&self) -> Load {
+        let inner = self.inner.load();
+        let watch = self
+            .watch
+            .as_ref()
+            .map_or(0, |watch| size_of::<Watch>() + watch.framers.iter().map(Framer::octets).sum::<usize>());
+        Load { octets: size_of::<Self>() + watch + inner.octets, ..inner }
     }
 
     fn waiting_since(&self) -> Option<Mark> {

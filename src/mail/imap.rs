@@ -3,7 +3,6 @@
 //! Replies are matched by tag. A literal counts only as the last token of a client line or of a data response,
 //! never in free text, so that no server text and no message can pose as a command.
 
-use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
@@ -17,6 +16,7 @@ use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
 use super::verbs;
+use super::{Load, Start};
 use crate::limits::{IMAP_LINE_OCTETS, LITERAL_OCTETS, PENDING_COMMANDS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
@@ -58,6 +58,12 @@ struct Open {
 }
 
 impl Open {
+    /// Octets of memory besides its own.
+    fn octets(&self) -> usize {
+        let secret = self.login.as_ref().and_then(|login| login.secret.as_ref());
+        self.tag.len() + self.verb.capacity() + secret.map_or(0, Secret::octets)
+    }
+
     /// A LOGIN whose line was lost.
     fn unnamed_login() -> Self {
         Self { tag: Box::default(), verb: b"LOGIN".to_vec(), login: None, literal: 0, waits: false }
@@ -808,6 +814,26 @@ impl Machine for Imap {
                     exchange.lose_prompt();
                 }
             }
+        }
+    }
+
+    fn load(&self) -> Load {
+        let of = |pending: &Pending| {
+            let login = if let Command::Login(attempt) = &pending.command { attempt.octets() } else { 0 };
+            pending.tag.len() + login
+        };
+        let is_login = |pending: &Pending| matches!(pending.command, Command::Login(_) | Command::Auth);
+        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let commands: usize = self.pending.iter().map(of).sum();
+        Load {
+            octets: self.pending.capacity() * size_of::<Pending>()
+                + commands
+                + exchange
+                + self.open.as_ref().map_or(0, Open::octets)
+                + self.prompted.as_ref().map_or(0, |(text, _)| text.octets()),
+            has_open_login: self.auth.is_some()
+                || self.open.as_ref().is_some_and(|open| open.login.is_some())
+                || self.pending.iter().any(is_login),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::framing::Input;
 use super::observe::Out;
 use super::tls::{Progress, Watch};
-use super::{Detector, End, Interest};
+use super::{Detector, End, Interest, Load};
 use crate::stream::{Direction, Mark};
 
 /// A connection that began with a ClientHello.
@@ -28,6 +28,10 @@ impl Detector for ImplicitTls {
 
     fn on_gap(&mut self, direction: Direction, len: u64, _: Mark, _: &mut Out) {
         self.watch.lose(direction, len);
+    }
+
+    fn load(&self) -> Load {
+        Load { octets: self.watch.octets(), has_open_login: false }
     }
 
     fn waiting_since(&self) -> Option<Mark> {

@@ -186,12 +186,23 @@ pub enum End {
     Evicted,
 }
 
+/// What a detector holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Octets of memory.
+    pub octets: usize,
+    /// A login is under way: its outcome, or its secret, is still to come.
+    pub has_open_login: bool,
+}
+
 /// Follows one connection.
 pub trait Detector: Send {
     /// The next octets of a direction.
     fn on_data(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark, out: &mut Out) -> Interest;
     /// The next `len` octets of a direction were not captured.
     fn on_gap(&mut self, direction: Direction, len: u64, mark: Mark, out: &mut Out);
+    /// What it holds; asked after every segment.
+    fn load(&self) -> Load;
     /// Where the oldest client octets stand that wait for a reply.
     fn waiting_since(&self) -> Option<Mark>;
     /// They have waited long enough.

@@ -1,6 +1,5 @@
 //! NNTP: RFC 3977, 4642 (STARTTLS), 4643 (AUTHINFO). Codes say whether a reply has more lines.
 
-use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
@@ -12,6 +11,7 @@ use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
+use super::{Load, Start};
 use crate::limits::{LINE_OCTETS, SASL_LINE_OCTETS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
@@ -383,6 +383,17 @@ impl Machine for Nntp {
             exchange.lose_prompt();
         }
         self.pending.lose();
+    }
+
+    fn load(&self) -> Load {
+        let is_login = |command: &Command| matches!(command, Command::Login(_) | Command::Auth);
+        let of = |command: &Command| if let Command::Login(attempt) = command { attempt.octets() } else { 0 };
+        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let user = self.user.as_ref().map_or(0, Text::octets);
+        Load {
+            octets: self.pending.octets(of) + exchange + user,
+            has_open_login: self.user_alone.is_some() || self.auth.is_some() || self.pending.any(is_login),
+        }
     }
 
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {

@@ -244,6 +244,13 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Octets of memory it takes.
+    pub(super) fn octets(&self) -> usize {
+        let texts = [&self.user, &self.domain, &self.authzid, &self.code];
+        let text: usize = texts.into_iter().flatten().map(Text::octets).sum();
+        size_of::<Self>() + text + self.secret.as_ref().map_or(0, Secret::octets)
+    }
+
     /// The fingerprint of a secret that can be used again.
     #[must_use]
     pub fn fingerprint(&self, key: &FingerprintKey) -> Option<Fingerprint> {

@@ -71,6 +71,16 @@ impl<T> Queue<T> {
         self.is_unsure = false;
     }
 
+    pub(super) fn any(&self, wanted: impl Fn(&T) -> bool) -> bool {
+        self.items.iter().any(|pending| wanted(&pending.command))
+    }
+
+    /// Octets of memory it takes, with `of` each command besides its place.
+    pub(super) fn octets(&self, of: impl Fn(&T) -> usize) -> usize {
+        let commands: usize = self.items.iter().map(|pending| of(&pending.command)).sum();
+        self.items.capacity() * size_of::<Pending<T>>() + commands
+    }
+
     /// Takes all commands.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
         self.is_unsure = false;

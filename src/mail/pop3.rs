@@ -3,7 +3,6 @@
 //! Replies are matched to commands in order; whether a reply has more lines is decided by the command, never by
 //! its text (RFC 1939 §3). The argument of PASS is all after the first space (§7).
 
-use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
@@ -15,6 +14,7 @@ use super::observe::{
 use super::pending::Queue;
 use super::sasl::{self, Exchange};
 use super::text::Text;
+use super::{Load, Start};
 use crate::limits::{LINE_OCTETS, SASL_LINE_OCTETS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
@@ -466,6 +466,21 @@ impl Machine for Pop3 {
             exchange.lose_prompt();
         }
         self.pending.lose();
+    }
+
+    fn load(&self) -> Load {
+        let is_login = |command: &Command| matches!(command, Command::Login(_) | Command::Auth);
+        let of = |command: &Command| if let Command::Login(attempt) = command { attempt.octets() } else { 0 };
+        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let unresolved = self.unresolved.as_ref().map_or(0, |attempt| attempt.octets());
+        let user = self.user.as_ref().map_or(0, Text::octets);
+        Load {
+            octets: self.pending.octets(of) + exchange + unresolved + user,
+            has_open_login: self.user_alone.is_some()
+                || self.auth.is_some()
+                || self.unresolved.is_some()
+                || self.pending.any(is_login),
+        }
     }
 
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {

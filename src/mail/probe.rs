@@ -108,6 +108,13 @@ impl Probe {
         is_due
     }
 
+    /// Octets of memory it takes.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let text: usize = self.text.iter().map(|text| text.capacity()).sum();
+        size_of::<Self>() + text + self.log.capacity() * size_of::<Entry>()
+    }
+
     /// Octets that were not captured.
     pub fn push_gap(&mut self, direction: Direction, len: u64, mark: Mark) {
         self.has_gap[direction.index()] = true;

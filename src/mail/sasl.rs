@@ -269,6 +269,16 @@ impl Exchange {
         self.settle_first_answer(names_user, mark);
     }
 
+    /// Octets of memory it takes.
+    pub(super) fn octets(&self) -> usize {
+        let held = [self.first_answer.as_ref(), self.unsure.as_ref().map(|(answer, _)| answer)];
+        let texts = [&self.user, &self.domain, &self.authzid];
+        size_of::<Self>()
+            + held.into_iter().flatten().map(|answer| answer.capacity()).sum::<usize>()
+            + texts.into_iter().flatten().map(Text::octets).sum::<usize>()
+            + self.secret.as_ref().map_or(0, Secret::octets)
+    }
+
     /// Nothing but the form of its one message says that it is an exchange.
     pub(super) fn is_orphan(&self) -> bool {
         self.is_guessed && self.challenges == 0

@@ -3,7 +3,6 @@
 //! The capability block is the server's greeting too, and comes again, inside TLS, after STARTTLS. Scripts are
 //! literals and are skipped, whatever they look like.
 
-use super::Start;
 use super::capabilities::Builder;
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::Line;
@@ -15,6 +14,7 @@ use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
 use super::verbs;
+use super::{Load, Start};
 use crate::limits::{LITERAL_OCTETS, SASL_LINE_OCTETS};
 use crate::stream::{Direction, Mark};
 
@@ -406,6 +406,11 @@ impl Machine for Sieve {
                 }
             }
         }
+    }
+
+    fn load(&self) -> Load {
+        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        Load { octets: self.pending.octets(|_| 0) + exchange, has_open_login: self.auth.is_some() }
     }
 
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {

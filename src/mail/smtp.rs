@@ -3,7 +3,6 @@
 //! A reply is taken for the oldest command (RFC 2920 §3.1); after a loss only codes that fit no other command are.
 //! What follows AUTH, DATA and STARTTLS is read when the server's reply says how.
 
-use super::Start;
 use super::capabilities::{self, Builder};
 use super::dialogue::{Context, Machine, Mode, Unit};
 use super::framing::{DotBody, Line};
@@ -13,6 +12,7 @@ use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
+use super::{Load, Start};
 use crate::limits::{CHUNK_OCTETS, LINE_OCTETS, PENDING_COMMANDS, SASL_LINE_OCTETS};
 use crate::stream::{Direction, Mark};
 use zeroize::Zeroizing;
@@ -679,6 +679,15 @@ impl Machine for Smtp {
             if let Some((exchange, _)) = &mut self.auth {
                 exchange.lose_answer(cx.mark.end);
             }
+        }
+    }
+
+    fn load(&self) -> Load {
+        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let verb_like = self.verb_like.as_ref().map_or(0, |line| line.octets.capacity());
+        Load {
+            octets: self.pending.octets(|_| 0) + exchange + verb_like,
+            has_open_login: self.auth.is_some() || self.verb_like.is_some(),
         }
     }
 

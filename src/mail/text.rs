@@ -45,6 +45,11 @@ impl Text {
         Self { text: text.into(), is_lossy }
     }
 
+    /// Octets of memory it takes.
+    pub(crate) fn octets(&self) -> usize {
+        self.text.len()
+    }
+
     /// A server's code: capitals, digits, `/` and `-`, at most 32. Free text where a code should stand is none.
     #[must_use]
     pub(super) fn code(octets: &[u8]) -> Option<Self> {

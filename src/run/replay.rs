@@ -166,7 +166,7 @@ fn threaded(
         let mut handles = Vec::new();
         for (at, feed) in feeds.into_iter().enumerate() {
             let send = send.clone();
-            let settings = job.settings.clone();
+            let settings = Settings { limits: job.settings.limits.shared_by(workers), ..job.settings.clone() };
             let name = format!("worker-{at}");
             let work = move || {
                 let mut engine = Engine::new(settings);

@@ -109,7 +109,8 @@ pub fn watch(job: WatchJob) -> Result<u8, Failure> {
     let writer = spawn("output", move || write(receive, book, sink))?;
     let mut workers = Vec::new();
     for (at, feed) in feeds.into_iter().enumerate() {
-        let (send, settings) = (send.clone(), job.settings.clone());
+        let send = send.clone();
+        let settings = Settings { limits: job.settings.limits.shared_by(job.workers), ..job.settings.clone() };
         workers.push(spawn(&format!("worker-{at}"), move || work(&feed, settings, &send))?);
     }
     drop(send);

@@ -29,11 +29,13 @@ pub enum Class {
     Other = 3,
     /// May be mail, or is.
     Mail = 4,
+    /// Mail with a login under way.
+    Login = 5,
 }
 
 impl Class {
     /// In the order in which they are evicted.
-    pub const ALL: [Self; 5] = [Self::Embryo, Self::Closed, Self::Settled, Self::Other, Self::Mail];
+    pub const ALL: [Self; 6] = [Self::Embryo, Self::Closed, Self::Settled, Self::Other, Self::Mail, Self::Login];
 }
 
 #[derive(Clone, Copy)]
@@ -82,6 +84,13 @@ impl<V: Default> FlowTable<V> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.len()
+    }
+
+    /// Places for flows that were made so far; they are used again, never given back.
+    #[must_use]
+    #[inline]
+    pub fn places(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Whether there is no flow.

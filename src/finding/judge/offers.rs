@@ -28,6 +28,13 @@ pub(super) struct Offers {
 }
 
 impl Offers {
+    /// Octets of memory besides its own.
+    pub(super) fn octets(&self) -> usize {
+        let list =
+            |listed: &Listed| listed.list.as_ref().map_or(0, |list| size_of::<Capabilities>() + list.words.octets());
+        self.lists.capacity() * size_of::<Listed>() + self.lists.iter().map(list).sum::<usize>()
+    }
+
     /// `is_doubted`: a login may have come before it, and after one STARTTLS is not offered any more. A list before
     /// then says more.
     pub(super) fn add(&mut self, list: Box<Capabilities>, is_doubted: bool) {

@@ -11,6 +11,11 @@ pub(super) trait Empty: Sized + 'static {
 }
 
 impl<T: Default> Rare<T> {
+    /// Octets of memory besides its own.
+    pub(super) fn octets(&self) -> usize {
+        self.0.as_ref().map_or(0, |_| size_of::<T>())
+    }
+
     pub(super) fn into_value(self) -> T {
         self.0.map(|value| *value).unwrap_or_default()
     }

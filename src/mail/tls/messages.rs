@@ -24,6 +24,11 @@ pub(super) struct Messages {
 }
 
 impl Messages {
+    /// Octets of memory besides its own.
+    pub(super) fn octets(&self) -> usize {
+        self.body.as_ref().map_or(0, Vec::capacity)
+    }
+
     /// The next message in `octets`, which are taken. `wanted` is the type to be kept and the octets it may have.
     pub(super) fn next(&mut self, octets: &mut &[u8], wanted: Option<(u8, usize)>) -> Option<Message> {
         while !octets.is_empty() && !self.is_broken {

@@ -103,6 +103,12 @@ impl Watch {
         Self { is_implicit: true, ..Self::default() }
     }
 
+    /// Octets of memory it takes.
+    pub(in crate::mail) fn octets(&self) -> usize {
+        let held = |half: &Half| half.messages.octets() + half.sslv2_hello.capacity();
+        size_of::<Self>() + self.halves.iter().map(held).sum::<usize>()
+    }
+
     /// Reads octets of one direction. Some may be left when nothing more is wanted of them.
     pub(in crate::mail) fn read(&mut self, direction: Direction, input: &mut Input<'_>, out: &mut Out) -> Progress {
         if self.hello == Hello::Begun && self.half(Direction::ToServer).messages.is_broken() {
