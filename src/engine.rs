@@ -17,7 +17,7 @@ use crate::stream::{
 };
 use crate::wire::{
     Datagram, Defragmenter, Flags, Fragments, Frame, LinkType, PacketRef, Refusal, Segment, SeqNumber, Skip, Timestamp,
-    Tunnel, open,
+    Tunnel, Unread, open,
 };
 use doubt::Doubt;
 use feed::Feed;
@@ -82,6 +82,8 @@ pub struct Counters {
     pub segments: u64,
     /// Frames that are not, by [`Skip`].
     pub skipped: [u64; Skip::ALL.len()],
+    /// Link types that are not read.
+    pub unread: Unread,
     /// IP datagrams made of fragments; one whose copies differ is read twice.
     pub datagrams: u64,
     /// What became of the fragments.
@@ -107,6 +109,7 @@ impl Counters {
         self.cut += other.cut;
         self.datagrams += other.datagrams;
         self.fragments.add(&other.fragments);
+        self.unread.add(&other.unread);
         self.mail_flows += other.mail_flows;
         self.evicted += other.evicted;
         self.embryos_dropped += other.embryos_dropped;
@@ -286,7 +289,12 @@ impl Engine {
                 counters.segments += 1;
                 self.segment(&segment, frame, records);
             }
-            Err(Refusal::Skip(skip)) => counters.skipped[skip as usize] += 1,
+            Err(Refusal::Skip(skip)) => {
+                counters.skipped[skip as usize] += 1;
+                if skip == Skip::LinkType {
+                    counters.unread.note(frame.link_type, 1);
+                }
+            }
             Err(Refusal::Fragment(fragment)) => {
                 counters.skipped[Skip::Fragment as usize] += 1;
                 let whole = self.fragments.push(&fragment, frame.clock);

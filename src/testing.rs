@@ -714,6 +714,8 @@ impl Random {
     }
 }
 
+pub mod wrap;
+
 /// What networks and span ports do to packets. Times stay in order: they are those of the capture.
 pub mod shake {
     use super::{Flags, Packet, Random};

@@ -181,6 +181,17 @@ fn a_record_of_4_gib_is_told_in_one_line_and_not_believed() {
 }
 
 #[test]
+fn a_link_type_that_is_not_read_is_named() {
+    let mut capture = std::fs::read(sample()).expect("the sample");
+    capture[20..24].copy_from_slice(&249_u32.to_le_bytes());
+    let path = scratch("usb.pcap", &capture).display().to_string();
+    let output = barewire(&["replay", &path]);
+    assert_eq!(status(&output), 3);
+    let summary = told(&output);
+    assert!(summary.contains("link type 249 (USBPcap) is not read: 428 frames"), "{summary}");
+}
+
+#[test]
 fn standard_input_and_compressed_files_give_the_same_records() {
     let key = key_file("forms.key", 0o600).display().to_string();
     let plain = std::fs::read(sample()).expect("the sample");

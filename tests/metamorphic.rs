@@ -8,8 +8,9 @@
 
 use barewire::capture::FileSet;
 use barewire::finding::{Category, Finding, FindingId, Record};
-use barewire::testing::{Link, Packet, Random, collect, run, shake};
-use barewire::wire::decode;
+use barewire::testing::wrap::{WRAPPINGS, fragments};
+use barewire::testing::{Captured, Link, Packet, Random, collect, run, run_frames, shake};
+use barewire::wire::{LinkType, decode};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -69,10 +70,13 @@ fn words(finding: &Finding) -> String {
 }
 
 fn said(packets: &[Packet], link: Link) -> Said {
-    let (records, _) = run(packets, link);
+    said_of(&run(packets, link).0)
+}
+
+fn said_of(records: &[Record]) -> Said {
     let mut logins = Vec::new();
     let mut said = Said { logins: Vec::new(), findings: BTreeSet::new(), exposed: BTreeSet::new() };
-    for record in &records {
+    for record in records {
         match record {
             Record::Login(login) => {
                 let user = login.user.as_ref().map_or("?", |user| user.as_str());
@@ -84,7 +88,7 @@ fn said(packets: &[Packet], link: Link) -> Said {
             Record::Finding(_) | Record::Session(_) => {}
         }
     }
-    said.findings = collect(&records).iter().map(|collected| words(&collected.finding)).collect();
+    said.findings = collect(records).iter().map(|collected| words(&collected.finding)).collect();
     logins.sort();
     said.logins = logins.into_iter().map(|(.., login)| login).collect();
     said
@@ -141,6 +145,51 @@ fn order_cut_copies_addresses_and_tags_do_not_matter() {
             check(&format!("cut anew and out of order, seed {seed}"), said(&moved, Link::Ethernet));
             let repeated = shake::duplicate(&moved, 25, &mut random);
             check(&format!("also repeated, seed {seed}"), said(&repeated, Link::Ethernet));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn neither_tunnels_nor_fragments_matter() {
+    let Some(cases) = cases() else { return };
+    let mut wrong = Vec::new();
+    let mut random = Random::new(4);
+    for case in &cases {
+        let before = said(&case.packets, Link::Ethernet);
+        let in_v6 = over_v6(&case.packets);
+        let before_v6 = said(&in_v6, Link::Raw);
+        let mut check = |how: &str, frames: &[Captured], before: &Said| {
+            let (records, counters) = run_frames(frames);
+            if said_of(&records) != *before {
+                wrong.push(format!("{} {how}:\n  {:?}\n  before {before:?}", case.name, said_of(&records)));
+            }
+            assert_eq!(counters.fragments.refused + counters.fragments.given_up, 0, "{} {how}", case.name);
+        };
+        for wrapping in &WRAPPINGS {
+            for (packets, before) in [(&case.packets, &before), (&in_v6, &before_v6)] {
+                if wrapping.is_v6 && std::ptr::eq(packets, &case.packets) {
+                    continue;
+                }
+                let size = 8 * (1 + random.below(40));
+                let mut frames: [Vec<Captured>; 3] = Default::default();
+                for (id, packet) in packets.iter().enumerate() {
+                    let ip = packet.octets(Link::Raw);
+                    let captured = |octets| Captured { time: packet.time, link_type: wrapping.link_type, octets };
+                    frames[0].push(captured(wrapping.wrap(&ip)));
+                    // Fragments in the tunnel, last first, and the tunnel's packets in fragments.
+                    frames[1]
+                        .extend(fragments(&ip, size, id as u16).iter().rev().map(|part| captured(wrapping.wrap(part))));
+                    if wrapping.kind.is_some() && wrapping.link_type == LinkType::RAW {
+                        frames[2].extend(fragments(&wrapping.wrap(&ip), size, id as u16).into_iter().map(captured));
+                    }
+                }
+                check(wrapping.name, &frames[0], before);
+                check(&format!("{}, fragments of {size} in it", wrapping.name), &frames[1], before);
+                if !frames[2].is_empty() {
+                    check(&format!("{}, itself in fragments of {size}", wrapping.name), &frames[2], before);
+                }
+            }
         }
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));

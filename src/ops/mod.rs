@@ -7,7 +7,7 @@ mod page;
 pub mod process;
 mod progress;
 mod summary;
-mod words;
+pub(crate) mod words;
 
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};

@@ -154,6 +154,14 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
             tally.uncompared
         )
     });
+    let unread = counters.unread.iter().map(|(link_type, frames)| {
+        let name = link_type.name().map(|name| format!(" ({name})")).unwrap_or_default();
+        format!(
+            "link type {}{name} is not read: {}; capture Ethernet or IP",
+            link_type.0,
+            crate::ops::words::counted(frames, "frame")
+        )
+    });
     let skipped = Skip::ALL.iter().map(|(skip, name)| (*name, counters.skipped[*skip as usize]));
     Summary {
         packets: intake.captured,
@@ -166,7 +174,7 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
         sessions: tally.session_lines(),
         logins: tally.login_lines(),
         findings: tally.finding_lines(),
-        problems: intake.unreadable.iter().chain(&intake.damaged).cloned().chain(uncompared).collect(),
+        problems: intake.unreadable.iter().chain(&intake.damaged).cloned().chain(unread).chain(uncompared).collect(),
         evicted: counters.evicted,
         odd: odd(counters),
         status: Some(status).filter(|(status, _)| *status != 0),

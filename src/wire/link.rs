@@ -16,16 +16,71 @@ impl LinkType {
     pub const PPP: Self = Self(9);
     /// Raw IP, by first nibble. 12 and 14 are older numbers for the same.
     pub const RAW: Self = Self(101);
+    /// 802.11 without what the radio says of it.
+    pub const IEEE802_11: Self = Self(105);
     /// OpenBSD loopback: address family in network order.
     pub const LOOP: Self = Self(108);
     /// Linux cooked capture v1.
     pub const LINUX_SLL: Self = Self(113);
+    /// 802.11 with radiotap's header before it.
+    pub const RADIOTAP: Self = Self(127);
+    /// Packets with a header that names their link type, mostly 802.11.
+    pub const PPI: Self = Self(192);
     /// Raw IPv4.
     pub const IPV4: Self = Self(228);
     /// Raw IPv6.
     pub const IPV6: Self = Self(229);
+    /// What Linux's netfilter logs: attributes, one of which is the IP packet.
+    pub const NFLOG: Self = Self(239);
     /// Linux cooked capture v2.
     pub const LINUX_SLL2: Self = Self(276);
+
+    /// What those who capture call it, of the types that are met now and then and not read.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        const NAMES: [(u16, &str); 16] = [
+            (6, "token ring"),
+            (10, "FDDI"),
+            (50, "PPP over HDLC"),
+            (51, "PPPoE without Ethernet"),
+            (100, "ATM"),
+            (104, "Cisco HDLC"),
+            (107, "frame relay"),
+            (117, "OpenBSD pflog"),
+            (119, "802.11 with Prism header"),
+            (138, "IP over FireWire"),
+            (143, "DOCSIS"),
+            (163, "802.11 with AVS header"),
+            (189, "USB"),
+            (197, "ERF"),
+            (220, "USB"),
+            (249, "USBPcap"),
+        ];
+        NAMES.iter().find(|(number, _)| *number == self.0).map(|(_, name)| *name)
+    }
+}
+
+/// Link types that are not read, each with its frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread([Option<(LinkType, u64)>; 4]);
+
+impl Unread {
+    /// Counts frames. Captures have one or two such types; of more than four the last stand under the fourth's name.
+    pub(crate) fn note(&mut self, link_type: LinkType, frames: u64) {
+        let last = self.0.len() - 1;
+        let at = self.0.iter().position(|known| known.is_none_or(|(known, _)| known == link_type)).unwrap_or(last);
+        self.0[at].get_or_insert((link_type, 0)).1 += frames;
+    }
+
+    /// Adds another engine's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        other.iter().for_each(|(link_type, frames)| self.note(link_type, frames));
+    }
+
+    /// Each with its frames.
+    pub fn iter(&self) -> impl Iterator<Item = (LinkType, u64)> + '_ {
+        self.0.iter().flatten().copied()
+    }
 }
 
 /// EtherTypes that matter here (IANA "IEEE 802 numbers").
@@ -66,6 +121,18 @@ pub(super) fn first(link_type: LinkType, octets: &[u8]) -> Result<Layer<'_>, Ski
         LinkType::LINUX_SLL => cooked(octets, 14, 16),
         LinkType::LINUX_SLL2 => cooked(octets, 0, 20),
         LinkType::PPP => Ok(Layer::Ppp(octets)),
+        LinkType::IEEE802_11 => radio(octets),
+        LinkType::RADIOTAP => radio(after_length(octets)?),
+        LinkType::PPI => {
+            let rest = after_length(octets)?;
+            match octets.get(4..8) {
+                Some(&[low, high, 0, 0]) if [low, high] != LinkType::PPI.0.to_le_bytes() => {
+                    first(LinkType(u16::from_le_bytes([low, high])), rest)
+                }
+                _ => Err(Skip::Malformed),
+            }
+        }
+        LinkType::NFLOG => logged(octets),
         _ => Err(Skip::LinkType),
     }
 }
@@ -135,6 +202,57 @@ const LABELS: usize = 16;
 fn cooked(octets: &[u8], protocol_at: usize, header_len: usize) -> Result<Layer<'_>, Skip> {
     let protocol = be16(octets, protocol_at).ok_or(Skip::Truncated)?;
     Ok(Layer::Typed(protocol, octets.get(header_len..).ok_or(Skip::Truncated)?))
+}
+
+/// What stands behind a header whose third and fourth octets are its length (radiotap, PPI).
+fn after_length(octets: &[u8]) -> Result<&[u8], Skip> {
+    let len = octets.get(2..4).ok_or(Skip::Truncated)?;
+    let len = usize::from(u16::from_le_bytes([len[0], len[1]]));
+    if len < 8 { Err(Skip::Malformed) } else { octets.get(len..).ok_or(Skip::Truncated) }
+}
+
+/// IEEE 802.11 §9.2 and §9.3.2: a data frame that is not encrypted, with LLC and SNAP (RFC 1042).
+fn radio(octets: &[u8]) -> Result<Layer<'_>, Skip> {
+    const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
+    let &[kind, flags, ..] = octets else { return Err(Skip::Truncated) };
+    let (is_data, has_none, has_qos) = (kind & 0x0c == 0x08, kind & 0x40 != 0, kind & 0x80 != 0);
+    if !is_data || has_none {
+        return Err(Skip::NotIp);
+    }
+    // Protected by WEP or WPA.
+    if flags & 0x40 != 0 {
+        return Err(Skip::Tunnel);
+    }
+    let four_addresses = if flags & 3 == 3 { 6 } else { 0 };
+    let header = 24 + four_addresses + if has_qos { 2 + 2 * usize::from(flags >> 6 & 2) } else { 0 };
+    // Some cards pad the header to four octets.
+    let is_llc = |at: &usize| octets.get(*at..*at + SNAP.len()).is_some_and(|llc| llc == SNAP);
+    let Some(at) = [header, header.next_multiple_of(4)].into_iter().find(is_llc) else {
+        return Err(if octets.len() < header + SNAP.len() { Skip::Truncated } else { Skip::NotIp });
+    };
+    cooked(octets, at + SNAP.len(), at + SNAP.len() + 2)
+}
+
+/// Attributes of netfilter's log, in the octet order of the machine that wrote them, each at a multiple of four.
+fn logged(octets: &[u8]) -> Result<Layer<'_>, Skip> {
+    const PAYLOAD: u16 = 9;
+    let mut rest = octets.get(4..).ok_or(Skip::Truncated)?;
+    // No attribute is shorter than its header, so this ends.
+    while let &[a, b, c, d, ..] = rest {
+        let (mut len, mut kind) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+        if len > 0xff && kind & 0xff == 0 {
+            (len, kind) = (len.swap_bytes(), kind.swap_bytes());
+        }
+        let len = usize::from(len);
+        if len < 4 {
+            return Err(Skip::Malformed);
+        }
+        if kind & 0x7fff == PAYLOAD {
+            return Ok(Layer::Ip(&rest[4..len.min(rest.len())]));
+        }
+        rest = rest.get(len.next_multiple_of(4)..).ok_or(Skip::Truncated)?;
+    }
+    Err(Skip::Truncated)
 }
 
 /// RFC 1661 §2 and RFC 1662 §3: address and control may be left out, the protocol field shortened.

@@ -15,7 +15,7 @@ mod tunnel;
 pub use decode::{Fragment, Refusal, Skip, decode, open};
 pub use defrag::{Datagram, Defragmenter, Fragments};
 pub use endpoint::Endpoint;
-pub use link::LinkType;
+pub use link::{LinkType, Unread};
 pub use segment::{Flags, Segment};
 pub use seq::SeqNumber;
 pub use tunnel::{Path, Tunnel, TunnelKind};

@@ -218,31 +218,13 @@ fn teredo(octets: &[u8]) -> Option<Layer<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::wrap::{WRAPPINGS, Wrapping};
     use crate::testing::{Link, Transcript};
     use crate::wire::{Frame, LinkType, PacketRef, Timestamp, decode};
 
     #[test]
     fn kinds_stand_in_the_order_of_their_numbers() {
         assert!(TunnelKind::ALL.iter().enumerate().all(|(at, (kind, _))| *kind as usize == at));
-    }
-
-    const OUTER: [u8; 20] = [0x45, 0, 0, 0, 0, 1, 0, 0, 64, 0, 0, 0, 203, 0, 113, 1, 203, 0, 113, 2];
-
-    /// In an IPv4 packet of that protocol.
-    fn ip(protocol: u8, payload: &[u8]) -> Vec<u8> {
-        let mut header = OUTER;
-        header[2..4].copy_from_slice(&(20 + payload.len() as u16).to_be_bytes());
-        header[9] = protocol;
-        [&header[..], payload].concat()
-    }
-
-    fn udp(port: u16, header: &[u8], inner: &[u8]) -> Vec<u8> {
-        let len = (8 + header.len() + inner.len()) as u16;
-        ip(17, &[&[0xc0, 1][..], &port.to_be_bytes(), &len.to_be_bytes(), &[0, 0], header, inner].concat())
-    }
-
-    fn gre(header: &[u8], inner: &[u8]) -> Vec<u8> {
-        ip(47, &[header, inner].concat())
     }
 
     #[test]
@@ -253,112 +235,32 @@ mod tests {
         for end in [&mut in_v6.source, &mut in_v6.destination] {
             end.address |= 0x2001_0db8 << 96;
         }
-        let (raw, raw_v6, ethernet) =
-            (packet.octets(Link::Raw), in_v6.octets(Link::Raw), packet.octets(Link::Ethernet));
-        assert!(raw[0] >> 4 == 4 && raw_v6[0] >> 4 == 6);
-        let of_link = |ether_type: [u8; 2], payload: &[u8]| [&[2; 12][..], &ether_type, payload].concat();
-        let platform = [&[0x20; 11][..], &[1], &[0; 8]].concat();
-        let wrapped: [(&str, TunnelKind, LinkType, Vec<u8>); 22] = [
-            (
-                "mpls",
-                TunnelKind::Mpls,
-                LinkType::ETHERNET,
-                of_link([0x88, 0x47], &[&[0, 1, 0, 9, 0, 2, 1, 9], &raw[..]].concat()),
-            ),
-            (
-                "mpls, control word",
-                TunnelKind::Mpls,
-                LinkType::ETHERNET,
-                of_link([0x88, 0x47], &[&[0, 1, 1, 9, 0, 0, 0, 7], &ethernet[..]].concat()),
-            ),
-            (
-                "mpls, ethernet",
-                TunnelKind::Mpls,
-                LinkType::ETHERNET,
-                of_link([0x88, 0x47], &[&[0, 1, 1, 9], &ethernet[..]].concat()),
-            ),
-            (
-                "pppoe",
-                TunnelKind::Pppoe,
-                LinkType::ETHERNET,
-                of_link([0x88, 0x64], &[&[0x11, 0, 0, 1, 0, 99, 0, 0x21], &raw[..]].concat()),
-            ),
-            ("gre", TunnelKind::Gre, LinkType::RAW, gre(&[0, 0, 8, 0], &raw)),
-            (
-                "gre with all fields",
-                TunnelKind::Gre,
-                LinkType::RAW,
-                gre(&[&[0xb0, 0, 8, 0][..], &[7; 12]].concat(), &raw),
-            ),
-            ("gre, ethernet", TunnelKind::Gre, LinkType::RAW, gre(&[0x20, 0, 0x65, 0x58, 1, 2, 3, 4], &ethernet)),
-            (
-                "pptp",
-                TunnelKind::Gre,
-                LinkType::RAW,
-                gre(&[&[0x30, 0x81, 0x88, 0x0b][..], &[9; 12], &[0xff, 3, 0, 0x21]].concat(), &raw),
-            ),
-            ("erspan i", TunnelKind::Erspan, LinkType::RAW, gre(&[0, 0, 0x88, 0xbe], &ethernet)),
-            (
-                "erspan ii",
-                TunnelKind::Erspan,
-                LinkType::RAW,
-                gre(&[&[0x10, 0, 0x88, 0xbe][..], &[3; 12]].concat(), &ethernet),
-            ),
-            (
-                "erspan iii",
-                TunnelKind::Erspan,
-                LinkType::RAW,
-                gre(&[&[0x10, 0, 0x22, 0xeb][..], &[4; 16]].concat(), &ethernet),
-            ),
-            (
-                "erspan iii, platform",
-                TunnelKind::Erspan,
-                LinkType::RAW,
-                gre(&[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..], &platform].concat(), &ethernet),
-            ),
-            ("vxlan", TunnelKind::Vxlan, LinkType::RAW, udp(4789, &[8, 0, 0, 0, 0, 0, 7, 0], &ethernet)),
-            ("vxlan, linux", TunnelKind::Vxlan, LinkType::RAW, udp(8472, &[8, 0, 0, 0, 0, 0, 7, 0], &ethernet)),
-            (
-                "geneve",
-                TunnelKind::Geneve,
-                LinkType::RAW,
-                udp(6081, &[&[1, 0, 0x65, 0x58, 0, 0, 7, 0][..], &[5; 4]].concat(), &ethernet),
-            ),
-            ("geneve, ip", TunnelKind::Geneve, LinkType::RAW, udp(6081, &[0, 0, 8, 0, 0, 0, 7, 0], &raw)),
-            ("ip in ip", TunnelKind::IpInIp, LinkType::RAW, ip(4, &raw)),
-            ("6in4", TunnelKind::SixInFour, LinkType::RAW, ip(41, &raw_v6)),
-            ("gtp-u", TunnelKind::GtpU, LinkType::RAW, udp(2152, &[0x30, 0xff, 0, 9, 0, 0, 0, 1], &raw)),
-            (
-                "gtp-u, extension",
-                TunnelKind::GtpU,
-                LinkType::RAW,
-                udp(2152, &[0x34, 0xff, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 9, 0], &raw),
-            ),
-            ("teredo", TunnelKind::Teredo, LinkType::RAW, udp(3544, &[], &raw_v6)),
-            (
-                "teredo, both indications",
-                TunnelKind::Teredo,
-                LinkType::RAW,
-                udp(3544, &[&[0, 1, 0, 0][..], &[6; 9], &[0, 0, 1, 2, 3, 4, 5, 6]].concat(), &raw_v6),
-            ),
-        ];
-        for (name, kind, link_type, octets) in &wrapped {
+        for wrapping in &WRAPPINGS {
+            let Wrapping { name, kind, link_type, .. } = *wrapping;
             let frame = |octets: &'_ [u8]| -> Option<(Option<Tunnel>, Vec<u8>, u16)> {
                 let original_len = octets.len() as u32;
                 let (at, clock) = (PacketRef::default(), Timestamp(0));
-                let frame = Frame { at, clock, link_type: *link_type, octets, original_len, datagram: None };
+                let frame = Frame { at, clock, link_type, octets, original_len, datagram: None };
                 let segment = decode(&frame).ok()?;
                 Some((segment.tunnel, segment.payload.to_vec(), segment.source.port))
             };
-            let (tunnel, payload, port) = frame(octets).unwrap_or_else(|| panic!("{name} was not opened"));
-            let tunnel = tunnel.unwrap_or_else(|| panic!("{name} is no tunnel"));
-            assert_eq!((tunnel.kind, payload.as_slice(), port), (*kind, packet.payload.as_slice(), 110), "{name}");
-            assert_eq!(tunnel.ends().is_some(), *link_type == LinkType::RAW, "{name}");
-            for len in 0..octets.len() {
-                frame(&octets[..len]);
+            for inner in if wrapping.is_v6 { vec![&in_v6] } else { vec![packet, &in_v6] } {
+                let octets = wrapping.wrap(&inner.octets(Link::Raw));
+                let (tunnel, payload, port) = frame(&octets).unwrap_or_else(|| panic!("{name} was not opened"));
+                assert_eq!((payload.as_slice(), port), (packet.payload.as_slice(), 110), "{name}");
+                // IPv6 in IPv4 has a name of its own.
+                let kind = if name == "ip in ip" && inner == &in_v6 { Some(TunnelKind::SixInFour) } else { kind };
+                assert_eq!(tunnel.map(|tunnel| tunnel.kind), kind, "{name}");
+                if let Some(tunnel) = tunnel {
+                    assert_eq!(tunnel.ends().is_some(), link_type == LinkType::RAW, "{name}");
+                }
+                for len in 0..octets.len() {
+                    frame(&octets[..len]);
+                }
             }
         }
-        let deep = (0..20).fold(raw, |inner, _| ip(4, &inner));
+        let of_ip = WRAPPINGS.iter().find(|wrapping| wrapping.name == "ip in ip").expect("it is there");
+        let deep = (0..20).fold(packet.octets(Link::Raw), |inner, _| of_ip.wrap(&inner));
         let original_len = deep.len() as u32;
         let (at, clock) = (PacketRef::default(), Timestamp(0));
         let frame = Frame { at, clock, link_type: LinkType::RAW, octets: &deep, original_len, datagram: None };
