@@ -439,6 +439,10 @@ impl Engine {
         }
         let mut live = Box::new(Live::new(key, side, segment, frame, chosen, &self.shared.settings.ports));
         live.talk.packets = u64::from(handshake.packets);
+        // What the other end acknowledges of it is to be had, so that is waited for.
+        for heard in [Side::A, Side::B].into_iter().filter(|side| chosen.is_some() && handshake.heard[side.index()]) {
+            live.connection.mark_captured(heard);
+        }
         let class = live.push(side, segment, frame, &mut self.shared, records);
         self.put(slot, State::Live(live));
         self.settle(slot, class);

@@ -458,13 +458,13 @@ fn what_the_hosts_understood_the_tap_understands() {
     few(&wrong);
 }
 
-/// Of a thousand dialogues one may be wrong, which at the numbers that are usual is none. What is known and not solved: an
-/// ACAP message whose beginning was missed, a reply that is captured before its command where nothing else of the client
-/// was captured yet, a refusal that ends an exchange whose response was missed.
+/// Of three thousand dialogues one may be wrong, which at the numbers that are usual is none. What is known and not solved,
+/// all of it where three packets or more are missing: an ACAP message whose beginning was missed, two logins that become
+/// one, a refusal that ends an exchange whose response was missed.
 fn few(wrong: &[String]) {
     let tried = streams(60) * SCRIPTS.len() as u64;
     let told = wrong.iter().take(9).cloned().collect::<Vec<_>>().join("\n");
-    assert!(wrong.len() as u64 * 1000 <= tried, "{} wrong of {tried}:\n{told}", wrong.len());
+    assert!(wrong.len() as u64 * 3000 <= tried, "{} wrong of {tried}:\n{told}", wrong.len());
 }
 
 const ABSENCES: [&str; 2] = ["starttls-not-offered", "starttls-offered-unused"];

@@ -312,7 +312,9 @@ impl Acap {
     fn continuation(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         self.resume_auth(text, line, cx);
         let literal = literal_marker(text).filter(|marker| marker.at == 0 && !line.is_cut);
-        let is_challenge = self.open.is_none() && self.auth.as_ref().is_some_and(|auth| auth.turn != Turn::Client);
+        // Another one where a response is due: that was lost.
+        let is_due = |auth: &Auth| auth.turn != Turn::Client || auth.exchange.misses_answer(line.last);
+        let is_challenge = self.open.is_none() && self.auth.as_ref().is_some_and(is_due);
         if let Some(marker) = literal {
             self.rest = Rest::Challenge;
             match marker.octets {
@@ -436,8 +438,13 @@ impl Acap {
         self.refuse_literal(tag, line, cx);
         let tagged = |wanted: &[u8]| self.pending.iter().position(|pending| *pending.tag == *wanted);
         let Some(at) = tagged(tag).or_else(|| tagged(b"")) else { return };
-        let Some(Pending { command, .. }) = self.pending.remove(at) else { return };
+        let Some(Pending { command, tag }) = self.pending.remove(at) else { return };
+        let is_unnamed = tag.is_empty();
         match command {
+            // Of an exchange without a name it may be the answer to another one, where its own was lost.
+            Command::Auth if is_unnamed && self.auth.as_ref().is_some_and(|auth| auth.exchange.may_miss_answer()) => {
+                self.end_auth(Outcome::Unknown(Reason::Gap), None, false, cx);
+            }
             Command::Auth => self.auth_replied(&status, text, cx),
             Command::Starttls => {
                 self.starttls_waits = false;

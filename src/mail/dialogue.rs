@@ -565,7 +565,7 @@ impl<M: Machine> Dialogue<M> {
         if !matches!(self.client.mode, Mode::Lines) || self.client.is_tls || self.closed || self.machine.is_waiting() {
             return;
         }
-        let Self { client, server, machine, mark, any_gap, shared, .. } = self;
+        let Self { client, server, machine, mark, any_gap, shared, reply_lost, .. } = self;
         let Channel { framer, mode, offset, .. } = client;
         if let Some(line) = framer.remainder(*offset)
             && !line.follows_loss
@@ -575,6 +575,10 @@ impl<M: Machine> Dialogue<M> {
             let (server, server_end) = (&mut server.mode, server.offset);
             let mut cx = Context { out, client: mode, server, server_end, mark, has_gap: *any_gap, shared };
             machine.client(Unit::Line(line), &mut cx);
+            // Its reply may have been among what was lost of the server just before.
+            if *reply_lost {
+                machine.lost(Direction::ToClient, &mut cx);
+            }
         }
     }
 

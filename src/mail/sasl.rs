@@ -101,6 +101,8 @@ pub(super) struct Exchange {
     /// Of such a one, the first answer: a name only when the prompts before and behind it leave no doubt, and another
     /// answer followed. A server that prompts as it likes, or prompts anew, must not have a password written.
     first_answer: Option<Zeroizing<Vec<u8>>>,
+    /// None was due before it, and nothing was lost since it was asked for.
+    is_first: bool,
     first_mark: Mark,
     /// The first prompt asked for a name, in the usual words.
     asks_name: bool,
@@ -162,6 +164,7 @@ impl Exchange {
             response_end: 0,
             is_guessed: true,
             first_answer: None,
+            is_first: false,
             first_mark: Mark::default(),
             asks_name: false,
             is_unsure: false,
@@ -342,6 +345,12 @@ impl Exchange {
         self.lost_end > 0 && last.is_none_or(|seen| seen < self.lost_end)
     }
 
+    /// Whether a challenge at `mark` answers more than the last one did and the responses that were read.
+    pub(super) fn misses_answer(&self, mark: Mark) -> bool {
+        let last = self.asked.last().copied().flatten();
+        mark.seen.is_some_and(|seen| seen > self.response_end && last.is_some_and(|last| seen > last))
+    }
+
     /// Whether a challenge that answers the last response was read before that response.
     pub(super) fn is_asked_again(&self) -> bool {
         let last = self.asked.last().copied().flatten();
@@ -379,7 +388,11 @@ impl Exchange {
             match mechanism_of_response(decoded) {
                 Some(name) => self.become_mechanism(name),
                 // A later prompt may tell.
-                None => drop(self.first_answer.get_or_insert_with(|| Zeroizing::new(decoded.to_vec()))),
+                None if self.first_answer.is_none() => {
+                    self.is_first = step == 0 && !self.is_unsure;
+                    self.first_answer = Some(Zeroizing::new(decoded.to_vec()));
+                }
+                None => {}
             }
         }
         match self.scheme {
@@ -535,7 +548,7 @@ impl Exchange {
     /// Position decides; prompts are free text. When the password alone is prompted for first, that answer is it.
     fn login(&mut self, step: u32, answer: &[u8], mark: Mark) {
         if self.is_guessed {
-            return self.guessed_login(answer, mark);
+            return self.guessed_login(step, answer, mark);
         }
         // Sent before this prompt was: it answers another, which is lost or was read with an earlier exchange.
         let is_ahead = mark.seen.is_some_and(|seen| seen < self.challenge_end);
@@ -559,17 +572,17 @@ impl Exchange {
     }
 
     /// The same where nobody knows which answers came before.
-    fn guessed_login(&mut self, answer: &[u8], mark: Mark) {
+    fn guessed_login(&mut self, step: u32, answer: &[u8], mark: Mark) {
         let first = self.first_answer.take();
-        if self.prompted_for_password || first.is_some() {
-            let is_name = self.asks_name && self.prompted_for_password && self.challenges == 2;
+        if self.prompted_for_password || first.is_some() || step > 0 {
+            let is_name = self.is_first && self.asks_name && self.prompted_for_password && self.challenges == 2;
             if let Some(first) = first.filter(|first| is_name && first[..] != *answer) {
                 self.name_typed(&first);
             }
             self.secret = Some(Secret::new(answer));
             return self.disclose(mark);
         }
-        self.first_answer = Some(Zeroizing::new(answer.to_vec()));
+        (self.first_answer, self.is_first) = (Some(Zeroizing::new(answer.to_vec())), !self.is_unsure);
         self.first_mark = mark;
     }
 

@@ -460,10 +460,11 @@ impl Connection {
             Obstacle::Hole(side, to) => {
                 let half = &self.halves[side.index()];
                 match half.reorder.as_ref().and_then(|reorder| reorder.first()) {
-                    Some((first, mark)) if first <= to => self.declare_gap(side, first, mark.at, env, receiver),
+                    // All of it, or what the other side had seen of it when it spoke.
+                    Some((first, mark)) => self.declare_gap(side, first.min(to), mark.at, env, receiver),
                     // Nothing beyond was captured. The acknowledgement alone may be forged, so the missing side is
                     // not moved: a gap shows when its next octets come, or at the end.
-                    _ => self.pop(side.other(), receiver),
+                    None => self.pop(side.other(), receiver),
                 }
             }
         }
@@ -471,6 +472,11 @@ impl Connection {
 
     fn declare_gap(&mut self, side: Side, to: u64, at: PacketRef, env: &mut Env<'_>, receiver: &mut impl Receiver) {
         let half = &mut self.halves[side.index()];
+        let mut to = to;
+        if let Some(reorder) = half.reorder.as_mut() {
+            reorder.skip_hole(to);
+            to = to.max(reorder.front());
+        }
         let (from, len) = (half.next, to - half.next);
         if half.acked >= to {
             env.counts.gaps_proved += 1;
@@ -478,9 +484,6 @@ impl Connection {
             env.counts.gaps_presumed += 1;
         }
         env.counts.gap_octets += len;
-        if let Some(reorder) = half.reorder.as_mut() {
-            reorder.skip_hole();
-        }
         half.advance(len);
         receiver.gap(side, from, len, at);
     }

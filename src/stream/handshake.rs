@@ -49,6 +49,8 @@ const CANDIDATES: usize = 5;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Handshake {
     candidates: [Option<Candidate>; CANDIDATES],
+    /// By side: something of it was captured, if not its SYN.
+    pub heard: [bool; 2],
     /// Packets so far.
     pub packets: u32,
 }
@@ -135,6 +137,7 @@ impl Handshake {
 
     /// A segment without data before any with: of the handshakes it confirms the one whose numbers it has.
     pub fn confirm(&mut self, side: Side, segment: &Segment<'_>) {
+        self.heard[side.index()] = true;
         for candidate in self.candidates.iter_mut().flatten() {
             candidate.is_confirmed |= candidate.fit(side, segment) == 3;
         }

@@ -158,25 +158,30 @@ impl Reorder {
         self.pieces.remove(0);
     }
 
-    /// Moves `front` up to the first stored piece: the octets between were lost. The ready part must be empty.
-    pub(super) fn skip_hole(&mut self) {
+    /// Moves `front` up to `to`, at most to the first stored piece: the octets between were lost. The ready part must be
+    /// empty. Where so many ranges are stored that part of a hole is one too many, all of the hole goes.
+    pub(super) fn skip_hole(&mut self, to: u64) {
         let Some((first, _)) = self.first() else { return };
-        let hole = (first - self.front) as usize;
+        let whole = (first - self.front) as usize;
+        let mut hole = whole.min(to.saturating_sub(self.front) as usize);
         if hole == 0 {
             return;
         }
         // Filling the hole with what the ring holds there makes what follows ready; then the filling goes.
-        let filled = self.holes.add(0, hole).is_ok();
-        debug_assert!(filled, "filling the first hole merges ranges, it adds none");
+        if self.holes.add(0, hole).is_err() {
+            hole = whole;
+            let filled = self.holes.add(0, hole).is_ok();
+            debug_assert!(filled, "filling the first hole merges ranges, it adds none");
+        }
         let ready = self.holes.remove_front();
         self.ring.enqueue_unallocated(ready);
         self.ring.dequeue_allocated(hole);
-        self.front = first;
+        self.front += hole as u64;
     }
 
     fn wipe(&mut self) {
         while !self.pieces.is_empty() {
-            if self.is_ready() { self.pop(|_, _, _| {}) } else { self.skip_hole() }
+            if self.is_ready() { self.pop(|_, _, _| {}) } else { self.skip_hole(u64::MAX) }
         }
         self.ring.clear();
         self.holes.clear();

@@ -169,7 +169,7 @@ pub fn fragments(ip: &[u8], size: usize, id: u16) -> Vec<Vec<u8>> {
         } else {
             header[2..4].copy_from_slice(&(20 + part.len() as u16).to_be_bytes());
             header[4..6].copy_from_slice(&id.to_be_bytes());
-            let place = (offset / 8 | u16::from(at < last) << 13).to_be_bytes();
+            let place = (offset / 8 + (u16::from(at < last) << 13)).to_be_bytes();
             header[6..8].copy_from_slice(&place);
             [&header[..], part].concat()
         }
