@@ -193,6 +193,7 @@ struct Live {
     rival: Option<Box<Handshake>>,
     /// Octets of memory it took when it was last counted.
     counted: usize,
+    has_open_login: bool,
 }
 
 /// What is said on a connection, and by whom.
@@ -609,7 +610,7 @@ impl Live {
             soundness: [Soundness::default(); 2],
             syn_refused: 0,
         };
-        Self { connection, talk, rival: None, counted: 0 }
+        Self { connection, talk, rival: None, counted: 0, has_open_login: false }
     }
 
     fn push(
@@ -637,7 +638,11 @@ impl Live {
             feed.give_up_waiting();
         }
         self.connection.push(side, segment, frame.at, frame.clock, &mut env, &mut feed);
-        let has_open_login = self.count(shared);
+        // What has no octets adds none.
+        if !segment.payload.is_empty() {
+            self.count(shared);
+        }
+        let has_open_login = self.has_open_login;
         match self.talk.app {
             App::NotMail => Class::Other,
             App::Done(_) if self.talk.doubt.is_none() => {
@@ -656,11 +661,11 @@ impl Live {
         }
     }
 
-    /// Counts what it takes anew. Says whether a login is under way.
-    fn count(&mut self, shared: &mut Shared) -> bool {
-        let (octets, has_open_login) = self.load();
+    /// Counts what it takes anew.
+    fn count(&mut self, shared: &mut Shared) {
+        let octets;
+        (octets, self.has_open_login) = self.load();
         shared.octets = shared.octets - std::mem::replace(&mut self.counted, octets) + octets;
-        has_open_login
     }
 
     /// Octets of memory it takes, and whether a login is under way.

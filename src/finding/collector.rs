@@ -7,6 +7,7 @@ use super::uid::Uid;
 use crate::mail::{Outcome, Protocol, Text};
 use crate::wire::{Endpoint, PacketRef};
 use foldhash::fast::RandomState;
+use hashbrown::hash_map::Entry as MapEntry;
 use hashbrown::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 
@@ -83,25 +84,13 @@ impl Collector {
         let uid = finding.uid.unwrap_or_else(|| {
             Uid::of(&finding, self.inputs.get(finding.at.input as usize).map_or("", String::as_str))
         });
-        let hasher = &self.hasher;
-        let mut is_new = false;
-        let entry = self.entries.entry(uid).or_insert_with(|| {
-            is_new = true;
-            let at = finding.at;
-            let collected = Collected {
-                uid,
-                count: 0,
-                first: at,
-                last: at,
-                clients: u64::from(finding.flow.is_some()),
-                users: u64::from(finding.user.is_some()),
-                finding: finding.clone(),
-            };
-            let is_open = !finding.id.entry().key.fixes_client_and_user();
-            Entry { collected, distinct: is_open.then(Box::default) }
-        });
-        entry.add(finding, hasher);
-        is_new.then_some(&entry.collected)
+        match self.entries.entry(uid) {
+            MapEntry::Occupied(known) => {
+                known.into_mut().add(finding, &self.hasher);
+                None
+            }
+            MapEntry::Vacant(free) => Some(&free.insert(Entry::new(uid, finding, &self.hasher)).collected),
+        }
     }
 
     /// Takes all findings, by the time of their last occurrence.
@@ -150,9 +139,22 @@ fn give_way(all: &mut Vec<Collected>) {
 }
 
 impl Entry {
+    fn new(uid: Uid, finding: Finding, hasher: &RandomState) -> Self {
+        let at = finding.at;
+        let is_open = !finding.id.entry().key.fixes_client_and_user();
+        let mut distinct: Option<Box<Distinct>> = is_open.then(Box::default);
+        let (clients, users) = match &mut distinct {
+            Some(distinct) => distinct.add(&finding, hasher),
+            None => (u64::from(finding.flow.is_some()), u64::from(finding.user.is_some())),
+        };
+        Self { collected: Collected { uid, count: 1, first: at, last: at, clients, users, finding }, distinct }
+    }
+
     fn add(&mut self, finding: Finding, hasher: &RandomState) {
-        self.count_distinct(&finding, hasher);
         let collected = &mut self.collected;
+        if let Some(distinct) = &mut self.distinct {
+            (collected.clients, collected.users) = distinct.add(&finding, hasher);
+        }
         collected.count += 1;
         collected.last = collected.last.max(finding.at);
         let severity = collected.finding.severity.max(finding.severity);
@@ -164,17 +166,18 @@ impl Entry {
         }
         (collected.finding.severity, collected.finding.confidence) = (severity, confidence);
     }
+}
 
-    fn count_distinct(&mut self, finding: &Finding, hasher: &RandomState) {
-        let Some(distinct) = &mut self.distinct else { return };
-        if let Some(flow) = finding.flow.filter(|_| distinct.clients.len() < DISTINCT) {
-            distinct.clients.insert(flow.client.address);
+impl Distinct {
+    /// Counts client and user; says how many there are now.
+    fn add(&mut self, finding: &Finding, hasher: &RandomState) -> (u64, u64) {
+        if let Some(flow) = finding.flow.filter(|_| self.clients.len() < DISTINCT) {
+            self.clients.insert(flow.client.address);
         }
-        if let Some(user) = finding.user.as_ref().filter(|_| distinct.users.len() < DISTINCT) {
-            distinct.users.insert(hasher.hash_one(user));
+        if let Some(user) = finding.user.as_ref().filter(|_| self.users.len() < DISTINCT) {
+            self.users.insert(hasher.hash_one(user));
         }
-        self.collected.clients = distinct.clients.len() as u64;
-        self.collected.users = distinct.users.len() as u64;
+        (self.clients.len() as u64, self.users.len() as u64)
     }
 }
 

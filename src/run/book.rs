@@ -4,12 +4,12 @@ use super::Kinds;
 use super::sink::Sink;
 use crate::engine::Settings;
 use crate::finding::{Collected, Collector, Correlator, Coverage, FindingId, Login, Policy, Record, Session};
-use crate::mail::{PROTOCOLS, Protocol, Reason};
+use crate::mail::{PROTOCOLS, Protocol, Reason, Text};
 use crate::ops::{FindingLine, SessionLine};
 use crate::output::Event;
 use crate::run::Failure;
 use crate::wire::PacketRef;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -37,7 +37,9 @@ struct Line {
     /// Addresses, where each finding has one client.
     client_addresses: BTreeSet<u128>,
     clients: u64,
+    /// In the order in which they came.
     users: Vec<String>,
+    known_users: HashSet<Text>,
     count: u64,
 }
 
@@ -87,8 +89,9 @@ impl Tally {
         line.clients = collected.clients.max(line.clients).max(line.client_addresses.len() as u64);
         let is_about_user = finding.id.entry().key.holds_user();
         if let Some(user) = finding.user.as_ref().filter(|_| is_about_user && line.users.len() < USERS)
-            && !line.users.iter().any(|known| known == user.as_str())
+            && !line.known_users.contains(user)
         {
+            line.known_users.insert(user.clone());
             line.users.push(user.as_str().to_owned());
         }
     }

@@ -36,11 +36,13 @@ fn starts_with_words(text: &str, words: &str) -> bool {
 
 /// Whether these words stand next to each other in `text`.
 fn holds_words(text: &str, words: &str) -> bool {
-    let (seen, wanted): (Vec<&str>, Vec<&str>) = (text.split(' ').collect(), words.split(' ').collect());
-    seen.windows(wanted.len()).any(|window| window == wanted)
+    memchr::memmem::find_iter(text.as_bytes(), words).any(|at| {
+        let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at + words.len()..]);
+        before.last().is_none_or(|&octet| octet == b' ') && after.first().is_none_or(|&octet| octet == b' ')
+    })
 }
 
 /// Whether `text` holds `part`, which is in lower case.
 fn holds(text: &str, part: &str) -> bool {
-    text.to_ascii_lowercase().contains(part)
+    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
 }

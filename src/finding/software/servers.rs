@@ -6,6 +6,8 @@
 use self::ServerSign::{Greets, GreetsAndLists, GreetsLike, Lists, Named, Replies};
 use super::{Known, Software, holds, holds_words, known, starts_with_words};
 use crate::mail::Protocol;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// What a server told of itself on one connection.
 #[derive(Clone, Copy, Debug)]
@@ -141,16 +143,33 @@ pub static SERVERS: [Known<ServerSign>; 46] = [
     known("INN", &[Named(&["internetnews"])]),
 ];
 
+/// Names by their first words, each with its place in the list, in the list's order.
+static NAMES: LazyLock<HashMap<&str, Vec<(usize, &[&str])>>> = LazyLock::new(|| {
+    let mut names: HashMap<_, Vec<_>> = HashMap::new();
+    for (row, known) in SERVERS.iter().enumerate() {
+        for sign in known.signs {
+            if let Named(name) = sign {
+                names.entry(name[0]).or_default().push((row, *name));
+            }
+        }
+    }
+    names
+});
+
 /// The software of a server, by what it calls itself before what it does.
 #[must_use]
 pub fn server(signs: ServerSigns<'_>) -> Option<&'static Software> {
-    let names: Vec<Vec<String>> =
-        [signs.id, signs.banner].into_iter().flatten().map(|text| products(signs.protocol, text)).collect();
-    let is_named = |sign: &ServerSign| match sign {
-        Named(name) => names.iter().any(|words| words.windows(name.len()).any(|seen| seen == *name)),
-        _ => false,
+    // Nearly every text holds none of the first words of names.
+    let row = |text: &str| {
+        let words = products(signs.protocol, text);
+        let begins = |at: usize, name: &[&str]| words[at..].iter().take(name.len()).eq(name);
+        let row_at = |at: usize| {
+            let names = NAMES.get(words[at].as_str())?;
+            names.iter().find(|(_, name)| begins(at, name)).map(|(row, _)| *row)
+        };
+        (0..words.len()).filter_map(row_at).min()
     };
-    let by_name = SERVERS.iter().find(|known| known.signs.iter().any(is_named));
+    let by_name = [signs.id, signs.banner].into_iter().flatten().filter_map(row).min().map(|row| &SERVERS[row]);
     let known = by_name.or_else(|| SERVERS.iter().find(|known| known.signs.iter().any(|sign| shows(sign, signs))));
     known.map(|known| &known.software)
 }
