@@ -9,6 +9,7 @@ mod tail;
 use crate::finding::{Case, Court, Ending, Flow, Policy, Record};
 use crate::limits::{
     EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
+    REREAD_OCTETS, REREAD_TIMES,
 };
 use crate::mail::{Detector, End, Hint, Out, PROTOCOLS, Probe, Protocol, is_hopeless};
 use crate::secret::FingerprintKey;
@@ -220,6 +221,8 @@ struct Talk {
     tail: Tail,
     /// Copies of octets differ.
     doubt: Option<Box<Doubt>>,
+    /// Octets that were read again for that.
+    reread: u64,
     /// By side: whether checksums tell anything.
     soundness: [Soundness; 2],
     /// Octets of a SYN that the server did not take.
@@ -310,6 +313,8 @@ impl Engine {
 
     /// The capture is over: every flow is concluded.
     pub fn finish(&mut self, records: &mut Vec<Record>) {
+        self.fragments.finish();
+        self.shared.counters.fragments = *self.fragments.counts();
         for class in Class::ALL {
             while let Some(slot) = self.table.oldest(class) {
                 self.conclude(slot, End::CaptureEnded, records);
@@ -607,6 +612,7 @@ impl Live {
             app: App::Probing(Box::default()),
             tail: Tail::default(),
             doubt: None,
+            reread: 0,
             soundness: [Soundness::default(); 2],
             syn_refused: 0,
         };
@@ -785,6 +791,14 @@ impl Talk {
             tunnel: self.tunnel,
             isns: self.isns,
         }
+    }
+
+    /// Whether what is kept may be read so many times more. What an attacker sends must not cost many times what it is.
+    fn may_reread(&mut self, readings: u64) -> bool {
+        let cost = readings * self.tail.len();
+        let is_within = self.reread + cost <= REREAD_OCTETS + REREAD_TIMES * self.octets.iter().sum::<u64>();
+        self.reread += if is_within { cost } else { 0 };
+        is_within
     }
 
     /// Nothing more is read, in no reading.

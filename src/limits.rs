@@ -121,6 +121,10 @@ pub const TAIL_PIECES: usize = 128;
 pub const CONFLICTS: usize = 16;
 /// Octets of such copies that wait for their turn.
 pub const CONFLICT_OCTETS: usize = 16 * 1024;
+/// Octets that may be read again because of copies that differ, of any connection,
+pub const REREAD_OCTETS: u64 = 512 * 1024;
+/// and besides so many times what was said on it.
+pub const REREAD_TIMES: u64 = 16;
 /// Connections of one engine that are followed in two readings at a time: each costs a second detector.
 pub const DOUBTS: usize = 4096;
 /// Octets of IP fragments that wait for others.

@@ -139,6 +139,12 @@ impl Dispatcher {
         }
     }
 
+    /// No more frames will come.
+    pub fn finish(&mut self) {
+        self.fragments.finish();
+        self.counters.fragments = *self.fragments.counts();
+    }
+
     /// What was counted of fragments here; the workers count the rest.
     #[must_use]
     pub fn counters(&self) -> &Counters {

@@ -4,8 +4,8 @@
 //! the same logins. Credentials are the RFCs' own examples or made up.
 
 use barewire::finding::{Offer, Record, Session};
-use barewire::mail::Reason;
-use barewire::testing::{Link, Transcript, judged, run};
+use barewire::mail::{Outcome, Reason};
+use barewire::testing::{Link, Transcript, judged, run, shake};
 
 fn check(port: u16, text: &str, expected: &[&str]) -> Session {
     let whole = Transcript::parse(port, text);
@@ -347,14 +347,21 @@ fn mistakes_put_no_password_into_a_name() {
         ),
         &["ann LOGIN accepted"],
     );
-    // A prompt that names both.
-    check(
-        587,
-        &format!(
-            "{hello}C: AUTH LOGIN\nS: 334 VXNlcm5hbWUgKG5vdCB5b3VyIHBhc3N3b3JkKTo=\nC: YW5u\nS: 334 UGFzc3dvcmQ6\nC: UzNDUkVU\nS: 235 in\nC: QUIT\nS: 221"
-        ),
-        &["ann LOGIN accepted"],
-    );
+    // Prompts that name both: of a user (not your password), for user alice, your password please, and no name is told.
+    for prompt in [
+        "VXNlcm5hbWUgKG5vdCB5b3VyIHBhc3N3b3JkKTo=",
+        "UGFzc3dvcmQgZm9yIHVzZXIgYWxpY2U6",
+        "WW91ciBwYXNzd29yZCBwbGVhc2UsIHVzZXI=",
+        "VXNlciBwYXNzd29yZA==",
+    ] {
+        check(
+            587,
+            &format!(
+                "{hello}C: AUTH LOGIN\nS: 334 {prompt}\nC: UzNDUkVU\nS: 334 T25lIG1vcmU6\nC: MTIzNDU2\nS: 235 in\nC: QUIT\nS: 221"
+            ),
+            &["? LOGIN accepted"],
+        );
+    }
     check(587, &format!("{hello}C: AUTH S3CRETPW YW5u\nS: 504 no\nC: QUIT\nS: 221"), &["? OTHER refused-by-policy"]);
     check(
         110,
@@ -410,4 +417,22 @@ fn the_client_of_imap_names_itself_by_id() {
         &[],
     );
     assert_eq!(session.client_name.expect("a name").as_str(), "sodr 1");
+}
+
+#[test]
+fn a_refusal_that_is_torn_does_not_become_the_next_logins_outcome() {
+    let text = "S: \"SASL\" \"PLAIN\"\nS: OK ready\nC: AUTHENTICATE \"PLAIN\" \"AGFubgB3cm9uZw==\"\nS: NO \"no\"\nC: AUTHENTICATE \"PLAIN\"\nS: \"\"\nC: \"AGFubgBtYWRlLXVw\"\nS: OK \"in\"\nC: LOGOUT\nS: OK \"bye\"";
+    for octets in [7, 8] {
+        let packets = Transcript::parse(4190, text).segment(octets).play();
+        let torn = packets.iter().position(|packet| packet.payload.starts_with(b"NO ")).expect("the refusal");
+        let (records, _) = run(&shake::without(&packets, torn), Link::Ethernet);
+        let outcomes: Vec<_> = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Login(login) => Some(login.outcome),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(outcomes, [Outcome::Unknown(Reason::Gap), Outcome::Accepted], "in segments of {octets}");
+    }
 }

@@ -259,6 +259,9 @@ impl Feed<'_> {
     fn read_anew(&mut self) {
         let (App::Mail(_, case) | App::Done(case)) = &self.talk.app else { return };
         let protocol = case.protocol();
+        if !self.talk.may_reread(2) {
+            return self.judge();
+        }
         let current: Vec<(Mark, Observation)> = self.out.drain().collect();
         let (_, mut first) = self.retold(protocol, None);
         let Some(mut doubt) = self.talk.doubt.take() else { return };
@@ -280,7 +283,7 @@ impl Feed<'_> {
         let protocol = case.protocol();
         let Some(mut doubt) = self.talk.doubt.take() else { return };
         let others = doubt.others();
-        if !others.is_empty() {
+        if !others.is_empty() && self.talk.may_reread(2 + others.len() as u64) {
             let key = &self.settings.key;
             let [first, last] =
                 [None, Some((&*doubt, Copies::All))].map(|doubt| self.retold_to_the_end(protocol, doubt));

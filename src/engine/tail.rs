@@ -108,6 +108,11 @@ impl Tail {
         self.pieces.push_back(piece);
     }
 
+    /// Octets that are kept.
+    pub(super) fn len(&self) -> u64 {
+        self.octets.iter().map(|own| own.kept.len() as u64).sum()
+    }
+
     /// Octets of memory besides its own.
     pub(super) fn held(&self) -> usize {
         let kept: usize = self.octets.iter().map(|own| own.kept.capacity()).sum();

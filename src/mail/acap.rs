@@ -248,7 +248,7 @@ impl Acap {
             return self.go_on(open, line.octets, line, cx);
         }
         if is_command(line.octets) {
-            let is_gap = auth.exchange.may_miss_answer();
+            let is_gap = auth.exchange.is_lossy();
             self.drop_auth(if is_gap { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled }, cx);
             return self.command_line(line, cx);
         }

@@ -199,6 +199,14 @@ pub(super) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
+/// Whether a prompt asks for a secret, by any of the words for one: whoever else it speaks of, what is typed must never
+/// be told as a name.
+pub(super) fn is_secret_prompt(text: &[u8]) -> bool {
+    const WORDS: [&[u8]; 10] =
+        [b"pass", b"pwd", b"secret", b"code", b"token", b"kennwort", b"contrase", b"senha", b"parol", b"sifre"];
+    !is_name_prompt(text) && WORDS.iter().any(|word| contains_ignoring_case(text, word))
+}
+
 /// Whether a prompt asks for the user's name in the words that nearly all servers have.
 pub(super) fn is_name_prompt(text: &[u8]) -> bool {
     let text = text.strip_suffix(b"\0").unwrap_or(text).trim_ascii();

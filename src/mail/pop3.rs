@@ -403,7 +403,7 @@ impl Machine for Pop3 {
             }
             Some(_) => {
                 self.pending.pop_through(|command| matches!(command, Command::Auth));
-                let is_missing = self.auth.as_ref().is_some_and(|(exchange, ..)| exchange.may_miss_answer());
+                let is_missing = self.auth.as_ref().is_some_and(|(exchange, ..)| exchange.is_lossy());
                 let outcome = if is_missing { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled };
                 if let Some(attempt) = self.end_auth(outcome, None, cx) {
                     emit(*attempt, outcome, cx);

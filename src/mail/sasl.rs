@@ -6,7 +6,7 @@
 use super::framing::Line;
 use super::mechanisms::{
     Disclosure, Scheme, UNKNOWN_MECHANISM, class_of, contains_ignoring_case, cram_user, hash_of, is_known,
-    is_name_prompt, mechanism_of_challenge, mechanism_of_response, scram_iterations, traits_of,
+    is_name_prompt, is_secret_prompt, mechanism_of_challenge, mechanism_of_response, scram_iterations, traits_of,
 };
 use super::observe::{
     Attempt, Confidence, Observation, Out, Outcome, Reason, SecretClass, Strength, Username, Variant,
@@ -110,6 +110,8 @@ pub(super) struct Exchange {
     is_unsure: bool,
     /// Nor be whole.
     is_torn: bool,
+    /// Octets of either end were lost since it began.
+    has_loss: bool,
     /// Client stream offset after the last octets that were lost.
     lost_end: u64,
     /// That answer, until the second prompt tells which of the two it was.
@@ -169,6 +171,7 @@ impl Exchange {
             asks_name: false,
             is_unsure: false,
             is_torn: false,
+            has_loss: false,
             lost_end: 0,
             unsure: None,
             challenges: 0,
@@ -263,8 +266,9 @@ impl Exchange {
         if self.scheme == Scheme::Scram {
             self.strength.iterations = scram_iterations(text).or(self.strength.iterations);
         }
-        let names_user = contains_ignoring_case(text, b"user") || contains_ignoring_case(text, b"name");
-        self.prompted_for_password = contains_ignoring_case(text, b"pass") && !names_user;
+        self.prompted_for_password = is_secret_prompt(text);
+        let names_user = !self.prompted_for_password
+            && (contains_ignoring_case(text, b"user") || contains_ignoring_case(text, b"name"));
         if let Some(at) = self.asked.len().checked_sub(1) {
             self.asked_password |= u8::from(self.prompted_for_password) << at;
         }
@@ -305,6 +309,7 @@ impl Exchange {
 
     /// Octets of the server were lost: of the prompt maybe.
     pub(super) fn lose_prompt(&mut self) {
+        self.has_loss = true;
         self.is_unsure |= self.user.is_none() && self.disclosed.is_none();
     }
 
@@ -337,6 +342,11 @@ impl Exchange {
     pub(super) fn respond_unread(&mut self, mark: Mark) {
         self.step(mark);
         self.unreadable(mark);
+    }
+
+    /// Whether anything of it is known to be lost, of either end.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.has_loss
     }
 
     /// Whether the answer to the last challenge may have been among octets that were lost.
@@ -422,7 +432,7 @@ impl Exchange {
             self.disclosed.get_or_insert(mark);
         }
         // Where the prompts tell that it was the name, nothing was disclosed; otherwise it may have been the password.
-        let was_name = self.asks_name && self.prompted_for_password && self.challenges == 2;
+        let was_name = self.asks_name && (self.is_first || self.prompted_for_password && self.challenges == 2);
         let is_held = self.first_answer.take().is_some() && self.scheme == Scheme::Login;
         if is_held && !was_name && self.disclosed.is_none() {
             self.undecodable = true;

@@ -327,17 +327,23 @@ impl Machine for Sieve {
     fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         match unit {
             Unit::Line(line) => {
+                let is_command = verbs::known(split_verb(line.octets).0).is_some();
+                let mut was_asked = false;
                 if let Some(verb) = self.open.take() {
                     self.after_literal(&verb, &line);
                 } else if self.turn == Turn::AuthResponse {
-                    self.response(&line, cx);
-                    return;
+                    if !is_command {
+                        return self.response(&line, cx);
+                    }
+                    was_asked = true;
+                    // Its reply was lost, and what was taken for a challenge belongs to what comes now.
+                    self.pending.pop_through(|command| *command == Command::Auth);
+                    self.end_auth(Outcome::Unknown(Reason::Gap), None, cx);
                 }
                 // The client has read all replies, those that were lost, too.
                 if self.pending.is_unsure() && line.first.seen.is_none_or(|seen| seen >= cx.server_end) {
                     self.give_up_pending(cx);
                 }
-                let is_command = verbs::known(split_verb(line.octets).0).is_some();
                 if !is_command
                     && self.in_doubt
                     && self.auth.is_none()
@@ -347,6 +353,10 @@ impl Machine for Sieve {
                     self.resume_auth(exchange, line.last);
                 } else if !line.follows_loss || is_command {
                     self.command(&line, cx);
+                }
+                let wants_more = |(exchange, _): &(Box<Exchange>, Mark)| exchange.may_continue();
+                if was_asked && self.turn == Turn::AuthReply && self.auth.as_ref().is_some_and(wants_more) {
+                    self.turn = Turn::AuthResponse;
                 }
             }
             Unit::Literal { octets, whole } => self.literal(octets, whole, cx.mark),
@@ -410,7 +420,10 @@ impl Machine for Sieve {
 
     fn load(&self) -> Load {
         let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
-        Load { octets: self.pending.octets(|_| 0) + exchange, has_open_login: self.auth.is_some() }
+        Load {
+            octets: self.pending.octets(|_| 0) + exchange + self.open.as_ref().map_or(0, Vec::capacity),
+            has_open_login: self.auth.is_some(),
+        }
     }
 
     fn end(&mut self, why: Reason, cx: &mut Context<'_>) {

@@ -521,7 +521,7 @@ impl Smtp {
     /// The client says a command where a response is due.
     fn leave_auth(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         self.pending.pop_through(|command| *command == Command::Auth);
-        let is_missing = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_miss_answer());
+        let is_missing = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_lossy());
         let outcome = if is_missing { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled };
         self.end_auth(outcome, None, cx);
         self.command(line, cx);

@@ -162,6 +162,9 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
             crate::ops::words::counted(frames, "frame")
         )
     });
+    let others = (counters.unread.others > 0).then(|| {
+        format!("other link types are not read: {}", crate::ops::words::counted(counters.unread.others, "frame"))
+    });
     let skipped = Skip::ALL.iter().map(|(skip, name)| (*name, counters.skipped[*skip as usize]));
     Summary {
         packets: intake.captured,
@@ -174,7 +177,15 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
         sessions: tally.session_lines(),
         logins: tally.login_lines(),
         findings: tally.finding_lines(),
-        problems: intake.unreadable.iter().chain(&intake.damaged).cloned().chain(unread).chain(uncompared).collect(),
+        problems: intake
+            .unreadable
+            .iter()
+            .chain(&intake.damaged)
+            .cloned()
+            .chain(unread)
+            .chain(others)
+            .chain(uncompared)
+            .collect(),
         evicted: counters.evicted,
         odd: odd(counters),
         status: Some(status).filter(|(status, _)| *status != 0),

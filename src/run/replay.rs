@@ -189,6 +189,7 @@ fn threaded(
             watcher.tick(files, captured);
         }
         dispatcher.flush();
+        dispatcher.finish();
         let mut counters = *dispatcher.counters();
         drop(dispatcher);
         for (name, handle) in handles {

@@ -200,6 +200,7 @@ fn capture(
     );
     // Nobody may be listening any more, for a signal came first.
     let _ = events.try_send(Event::CaptureEnded);
+    dispatcher.borrow_mut().finish();
     let counters = *dispatcher.borrow().counters();
     (result, counters)
 }

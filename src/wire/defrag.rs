@@ -37,9 +37,13 @@ struct Partial {
 
 impl Partial {
     fn octets(&self) -> usize {
-        self.header.len() + self.first.data().len() + self.last.as_ref().map_or(0, |last| last.data().len())
+        let last = self.last.as_ref().map_or(0, |last| BLOCKS + last.data().len());
+        size_of::<Self>() + 2 * size_of::<Key>() + BLOCKS + self.header.len() + self.first.data().len() + last
     }
 }
+
+/// What the allocator, both maps' free places and the list of pieces add.
+const BLOCKS: usize = 256;
 
 /// What became of fragments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,11 +116,23 @@ impl Defragmenter {
         readings.map(|read| Datagram { octets: joined(&header, protocol, read.data()), path }).collect()
     }
 
+    /// No more will come: what waits is given up.
+    pub fn finish(&mut self) {
+        self.counts.given_up += self.partial.len() as u64;
+        (self.partial, self.order, self.octets) = Default::default();
+    }
+
     /// Whether the datagram is whole now. `None`: the fragment cannot be.
     fn add(&mut self, key: Key, fragment: &Fragment<'_>, clock: Timestamp) -> Option<bool> {
         let offset = IpFragOffset::try_new(fragment.offset).ok()?;
+        // Nobody sends a fragment of nothing.
+        if fragment.payload.is_empty() {
+            return None;
+        }
         let Self { partial, order, next, octets, counts } = self;
+        let mut is_new = false;
         let entry = partial.entry(key).or_insert_with(|| {
+            is_new = true;
             *next += 1;
             order.insert(*next, key);
             Partial {
@@ -128,7 +144,7 @@ impl Defragmenter {
                 last: None,
             }
         });
-        let before = entry.octets();
+        let before = if is_new { 0 } else { entry.octets() };
         if entry.header.is_empty() || fragment.offset == 0 && !entry.has_first {
             (entry.header, entry.has_first) = (fragment.header.to_vec(), fragment.offset == 0);
         }

@@ -60,26 +60,32 @@ impl LinkType {
     }
 }
 
-/// Link types that are not read, each with its frames.
+/// Link types that are not read, each with its frames. Captures have one or two such types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unread([Option<(LinkType, u64)>; 4]);
+pub struct Unread {
+    types: [Option<(LinkType, u64)>; 4],
+    /// Frames of yet other types.
+    pub others: u64,
+}
 
 impl Unread {
-    /// Counts frames. Captures have one or two such types; of more than four the last stand under the fourth's name.
+    /// Counts frames.
     pub(crate) fn note(&mut self, link_type: LinkType, frames: u64) {
-        let last = self.0.len() - 1;
-        let at = self.0.iter().position(|known| known.is_none_or(|(known, _)| known == link_type)).unwrap_or(last);
-        self.0[at].get_or_insert((link_type, 0)).1 += frames;
+        match self.types.iter_mut().find(|known| known.is_none_or(|(known, _)| known == link_type)) {
+            Some(place) => place.get_or_insert((link_type, 0)).1 += frames,
+            None => self.others += frames,
+        }
     }
 
     /// Adds another engine's.
     pub(crate) fn add(&mut self, other: &Self) {
         other.iter().for_each(|(link_type, frames)| self.note(link_type, frames));
+        self.others += other.others;
     }
 
     /// Each with its frames.
     pub fn iter(&self) -> impl Iterator<Item = (LinkType, u64)> + '_ {
-        self.0.iter().flatten().copied()
+        self.types.iter().flatten().copied()
     }
 }
 
@@ -235,24 +241,28 @@ fn radio(octets: &[u8]) -> Result<Layer<'_>, Skip> {
 
 /// Attributes of netfilter's log, in the octet order of the machine that wrote them, each at a multiple of four.
 fn logged(octets: &[u8]) -> Result<Layer<'_>, Skip> {
+    let attributes = octets.get(4..).ok_or(Skip::Truncated)?;
+    let read = [u16::from_le_bytes, u16::from_be_bytes].into_iter().find_map(|number| payload_of(attributes, number));
+    read.map(Layer::Ip).ok_or(Skip::Malformed)
+}
+
+/// The attribute that is the packet. In the wrong order lengths and kinds soon make no sense.
+fn payload_of(attributes: &[u8], number: fn([u8; 2]) -> u16) -> Option<&[u8]> {
     const PAYLOAD: u16 = 9;
-    let mut rest = octets.get(4..).ok_or(Skip::Truncated)?;
+    const KINDS: u16 = 32;
+    let mut rest = attributes;
     // No attribute is shorter than its header, so this ends.
     while let &[a, b, c, d, ..] = rest {
-        let (mut len, mut kind) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
-        if len > 0xff && kind & 0xff == 0 {
-            (len, kind) = (len.swap_bytes(), kind.swap_bytes());
+        let (len, kind) = (usize::from(number([a, b])), number([c, d]) & 0x7fff);
+        if len < 4 || kind > KINDS {
+            return None;
         }
-        let len = usize::from(len);
-        if len < 4 {
-            return Err(Skip::Malformed);
+        if kind == PAYLOAD {
+            return Some(&rest[4..len.min(rest.len())]);
         }
-        if kind & 0x7fff == PAYLOAD {
-            return Ok(Layer::Ip(&rest[4..len.min(rest.len())]));
-        }
-        rest = rest.get(len.next_multiple_of(4)..).ok_or(Skip::Truncated)?;
+        rest = rest.get(len.next_multiple_of(4)..)?;
     }
-    Err(Skip::Truncated)
+    None
 }
 
 /// RFC 1661 §2 and RFC 1662 §3: address and control may be left out, the protocol field shortened.
@@ -279,4 +289,22 @@ fn ppp<'a>(octets: &'a [u8], path: &mut Path) -> Result<Layer<'a>, Skip> {
 #[inline]
 pub(super) fn be16(octets: &[u8], at: usize) -> Option<u16> {
     octets.get(at..at + 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_of_any_length_are_read_in_either_order() {
+        for len in 1..2000_u16 {
+            for number in [u16::to_le_bytes, u16::to_be_bytes] {
+                let packet = vec![0x45; usize::from(len)];
+                let header = [number(5), number(10), [65, 0], [0, 0], number(4 + len), number(9)].concat();
+                let octets = [&[2, 0, 0, 5][..], &header, &packet].concat();
+                let Ok(Layer::Ip(read)) = logged(&octets) else { panic!("{len} octets were not read") };
+                assert_eq!(read, packet);
+            }
+        }
+    }
 }

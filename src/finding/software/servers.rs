@@ -143,8 +143,11 @@ pub static SERVERS: [Known<ServerSign>; 46] = [
     known("INN", &[Named(&["internetnews"])]),
 ];
 
-/// Names by their first words, each with its place in the list, in the list's order.
-static NAMES: LazyLock<HashMap<&str, Vec<(usize, &[&str])>>> = LazyLock::new(|| {
+/// The words of a name, and the place of what is named so in the list.
+type Place = (usize, &'static [&'static str]);
+
+/// Names by their first words, in the list's order.
+static NAMES: LazyLock<HashMap<&str, Vec<Place>>> = LazyLock::new(|| {
     let mut names: HashMap<_, Vec<_>> = HashMap::new();
     for (row, known) in SERVERS.iter().enumerate() {
         for sign in known.signs {
