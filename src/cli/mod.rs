@@ -42,10 +42,10 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Judge saved captures: findings on standard output, a summary on standard error.
-    Replay(replay::Replay),
+    Replay(Box<replay::Replay>),
     /// Listen on an interface until interrupted.
     #[cfg(feature = "live")]
-    Watch(watch::Watch),
+    Watch(Box<watch::Watch>),
     /// Say what a finding means, what it needs as proof and how to mend it.
     Explain(explain::Explain),
     /// Print the fingerprint of a secret, to search the records for it.
