@@ -209,7 +209,16 @@ pub(super) fn is_secret_prompt(text: &[u8]) -> bool {
 
 /// Whether a prompt asks for the user's name in the words that nearly all servers have.
 pub(super) fn is_name_prompt(text: &[u8]) -> bool {
-    let text = text.strip_suffix(b"\0").unwrap_or(text).trim_ascii();
-    let text = text.strip_suffix(b":").unwrap_or(text);
+    let text = prompt_words(text);
     [&b"username"[..], b"user name"].iter().any(|known| known.eq_ignore_ascii_case(text))
+}
+
+/// The same of the password.
+pub(super) fn is_password_prompt(text: &[u8]) -> bool {
+    prompt_words(text).eq_ignore_ascii_case(b"password")
+}
+
+fn prompt_words(text: &[u8]) -> &[u8] {
+    let text = text.strip_suffix(b"\0").unwrap_or(text).trim_ascii();
+    text.strip_suffix(b":").unwrap_or(text)
 }

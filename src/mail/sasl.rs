@@ -6,7 +6,8 @@
 use super::framing::Line;
 use super::mechanisms::{
     Disclosure, Scheme, UNKNOWN_MECHANISM, class_of, contains_ignoring_case, cram_user, hash_of, is_known,
-    is_name_prompt, is_secret_prompt, mechanism_of_challenge, mechanism_of_response, scram_iterations, traits_of,
+    is_name_prompt, is_password_prompt, is_secret_prompt, mechanism_of_challenge, mechanism_of_response,
+    scram_iterations, traits_of,
 };
 use super::observe::{
     Attempt, Confidence, Observation, Out, Outcome, Reason, SecretClass, Strength, Username, Variant,
@@ -273,7 +274,7 @@ impl Exchange {
             self.asked_password |= u8::from(self.prompted_for_password) << at;
         }
         self.asks_name |= self.challenges == 1 && is_name_prompt(text);
-        self.settle_first_answer(names_user, mark);
+        self.settle_first_answer(names_user, is_password_prompt(text), mark);
     }
 
     /// Octets of memory it takes.
@@ -598,11 +599,13 @@ impl Exchange {
 
     /// What the first answer was when its prompt was lost or is read late, by the next prompt that is read. A password is
     /// never written as a name, so without a clear word there is none.
-    fn settle_first_answer(&mut self, asks_for_name: bool, prompt: Mark) {
+    fn settle_first_answer(&mut self, asks_for_name: bool, is_usual: bool, prompt: Mark) {
         let Some((first, mark)) = self.unsure.take() else { return };
         // A prompt that acknowledges the answer is the second, another the first.
         let is_second = prompt.seen.map(|seen| seen >= mark.end);
         match (self.prompted_for_password, asks_for_name, is_second) {
+            // A server that asks for the password in its own words may have asked for another one before.
+            (true, _, Some(true)) if !is_usual => self.is_cut = true,
             (true, _, Some(true)) | (_, true, Some(false)) if !self.is_torn => self.name_user(&first),
             (true, _, Some(false)) | (_, true, Some(true)) => {
                 (self.secret, self.prompted_first) = (Some(Secret::new(&first)), true);
