@@ -354,8 +354,12 @@ impl Machine for Sieve {
                 } else if !line.follows_loss || is_command {
                     self.command(&line, cx);
                 }
-                let wants_more = |(exchange, _): &(Box<Exchange>, Mark)| exchange.may_continue();
-                if was_asked && self.turn == Turn::AuthReply && self.auth.as_ref().is_some_and(wants_more) {
+                if let Some((exchange, _)) = &mut self.auth
+                    && was_asked
+                    && self.turn == Turn::AuthReply
+                    && exchange.may_continue()
+                {
+                    exchange.lose_prompt();
                     self.turn = Turn::AuthResponse;
                 }
             }
