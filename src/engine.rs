@@ -467,11 +467,10 @@ impl Engine {
 
     fn settle(&mut self, slot: Slot, class: Class) {
         if class == Class::Other
-            && let State::Live(mut live) = std::mem::take(self.table.value(slot))
+            && let State::Live(live) = self.table.value(slot)
         {
             live.connection.release_buffers(&mut self.shared.pool);
-            self.shared.octets -= live.counted;
-            *self.table.value(slot) = State::Other;
+            self.put(slot, State::Other);
         }
         self.table.set_class(slot, class);
     }
@@ -648,7 +647,6 @@ impl Live {
         if !segment.payload.is_empty() {
             self.count(shared);
         }
-        let has_open_login = self.has_open_login;
         match self.talk.app {
             App::NotMail => Class::Other,
             App::Done(_) if self.talk.doubt.is_none() => {
@@ -662,16 +660,16 @@ impl Live {
                 }
                 Class::Closed
             }
-            _ if has_open_login => Class::Login,
+            _ if self.has_open_login => Class::Login,
             _ => Class::Mail,
         }
     }
 
     /// Counts what it takes anew.
     fn count(&mut self, shared: &mut Shared) {
-        let octets;
-        (octets, self.has_open_login) = self.load();
-        shared.octets = shared.octets - std::mem::replace(&mut self.counted, octets) + octets;
+        shared.octets -= self.counted;
+        (self.counted, self.has_open_login) = self.load();
+        shared.octets += self.counted;
     }
 
     /// Octets of memory it takes, and whether a login is under way.

@@ -32,7 +32,7 @@ impl Limits {
     /// What each of several engines may take.
     #[must_use]
     pub fn shared_by(self, engines: usize) -> Self {
-        Self { findings: self.findings, ..Self::of_memory(self.octets / engines.max(1)) }
+        Self::of_memory(self.octets / engines.max(1))
     }
 }
 

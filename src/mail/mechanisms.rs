@@ -195,7 +195,7 @@ pub(super) fn cram_user(message: &[u8]) -> Option<&[u8]> {
     (matches!(digest.len(), 32 | 40 | 64) && digest.iter().all(u8::is_ascii_hexdigit)).then_some(&message[..at])
 }
 
-pub(super) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 

@@ -32,6 +32,7 @@ mod verbs;
 pub use capabilities::{Capabilities, LoginOffer};
 
 pub use mechanisms::UNKNOWN_MECHANISM;
+pub(crate) use mechanisms::contains_ignoring_case;
 pub use observe::{
     Attempt, CapabilitySource, Confidence, ContentStep, Injection, InjectionClass, Instruction, Observation, Out,
     Outcome, Reason, SecretClass, StarttlsReply, Strength, Timing, TlsFailure, TlsStep, Username, Validity, Variant,
@@ -201,7 +202,7 @@ pub trait Detector: Send {
     fn on_data(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark, out: &mut Out) -> Interest;
     /// The next `len` octets of a direction were not captured.
     fn on_gap(&mut self, direction: Direction, len: u64, mark: Mark, out: &mut Out);
-    /// What it holds; asked after every segment.
+    /// What it holds; asked after every segment with octets.
     fn load(&self) -> Load;
     /// Where the oldest client octets stand that wait for a reply.
     fn waiting_since(&self) -> Option<Mark>;

@@ -7,7 +7,8 @@ mod page;
 pub mod process;
 mod progress;
 mod summary;
-pub(crate) mod words;
+mod words;
 
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};
+pub(crate) use words::counted;

@@ -13,7 +13,7 @@ pub use replay::{ReplayJob, replay};
 pub use watch::{WatchJob, watch};
 
 use crate::engine::Counters;
-use crate::ops::Summary;
+use crate::ops::{Summary, counted};
 use crate::wire::Skip;
 use book::Tally;
 use std::time::Duration;
@@ -156,15 +156,10 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
     });
     let unread = counters.unread.iter().map(|(link_type, frames)| {
         let name = link_type.name().map(|name| format!(" ({name})")).unwrap_or_default();
-        format!(
-            "link type {}{name} is not read: {}; capture Ethernet or IP",
-            link_type.0,
-            crate::ops::words::counted(frames, "frame")
-        )
+        format!("link type {}{name} is not read: {}; capture Ethernet or IP", link_type.0, counted(frames, "frame"))
     });
-    let others = (counters.unread.others > 0).then(|| {
-        format!("other link types are not read: {}", crate::ops::words::counted(counters.unread.others, "frame"))
-    });
+    let others = (counters.unread.others > 0)
+        .then(|| format!("other link types are not read: {}", counted(counters.unread.others, "frame")));
     let skipped = Skip::ALL.iter().map(|(skip, name)| (*name, counters.skipped[*skip as usize]));
     Summary {
         packets: intake.captured,

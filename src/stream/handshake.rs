@@ -135,7 +135,8 @@ impl Handshake {
         known.rev().max_by_key(|candidate| candidate.likelihood(side, segment))
     }
 
-    /// A segment without data before any with: of the handshakes it confirms the one whose numbers it has.
+    /// A segment without data before any with: its side is heard, and of the handshakes the one whose numbers it has is
+    /// confirmed.
     pub fn confirm(&mut self, side: Side, segment: &Segment<'_>) {
         self.heard[side.index()] = true;
         for candidate in self.candidates.iter_mut().flatten() {

@@ -205,28 +205,6 @@ pub struct Case {
 }
 
 impl Case {
-    /// Octets of memory it takes.
-    #[must_use]
-    pub fn octets(&self) -> usize {
-        let Ends { banner, client_name, client_id, proxied_client, server_id, tag, style } = &self.ends;
-        let texts = [banner, client_name, client_id, proxied_client, server_id, tag];
-        size_of::<Self>()
-            + style.capacity()
-            + texts.into_iter().flatten().map(Text::octets).sum::<usize>()
-            + self.clear.usernames.capacity() * size_of::<Username>()
-            + self.related.capacity() * size_of::<Uid>()
-            + self.offers.octets()
-            + self.upgrade.octets()
-            + self.tls.octets()
-            + self.tls.facts.octets()
-            + self.ambiguity.as_ref().map_or(0, |_| size_of::<Ambiguity>())
-    }
-
-    /// Who plays which part now.
-    fn acting(&self) -> Flow {
-        if self.is_turned { self.flow.turned() } else { self.flow }
-    }
-
     /// A new case. `is_implicit_port`: TLS should come first here.
     #[must_use]
     pub fn new(flow: Flow, confidence: Confidence, is_implicit_tls: bool, is_implicit_port: bool) -> Self {
@@ -252,6 +230,28 @@ impl Case {
             raised: 0,
             related: Vec::new(),
         }
+    }
+
+    /// Octets of memory it takes.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let Ends { banner, client_name, client_id, proxied_client, server_id, tag, style } = &self.ends;
+        let texts = [banner, client_name, client_id, proxied_client, server_id, tag];
+        size_of::<Self>()
+            + style.capacity()
+            + texts.into_iter().flatten().map(Text::octets).sum::<usize>()
+            + self.clear.usernames.capacity() * size_of::<Username>()
+            + self.related.capacity() * size_of::<Uid>()
+            + self.offers.octets()
+            + self.upgrade.octets()
+            + self.tls.octets()
+            + self.tls.facts.octets()
+            + self.ambiguity.as_ref().map_or(0, |_| size_of::<Ambiguity>())
+    }
+
+    /// Who plays which part now.
+    fn acting(&self) -> Flow {
+        if self.is_turned { self.flow.turned() } else { self.flow }
     }
 
     /// What is spoken.

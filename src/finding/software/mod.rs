@@ -8,6 +8,7 @@ mod servers;
 #[cfg(test)]
 mod tests;
 
+use crate::mail::contains_ignoring_case;
 pub use clients::{CLIENTS, ClientSigns, client};
 pub use servers::{SERVERS, ServerSigns, server};
 
@@ -42,7 +43,7 @@ fn holds_words(text: &str, words: &str) -> bool {
     })
 }
 
-/// Whether `text` holds `part`, which is in lower case.
+/// Whether `text` holds `part`, in capitals or not.
 fn holds(text: &str, part: &str) -> bool {
-    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+    contains_ignoring_case(text.as_bytes(), part.as_bytes())
 }
