@@ -77,10 +77,23 @@ pub struct Fingerprint {
     digest: [u8; 16],
 }
 
+impl Fingerprint {
+    /// `fp1:`, which key, and the digest, in hexadecimal digits.
+    #[must_use]
+    pub fn letters(&self) -> [u8; 41] {
+        let mut text = *b"fp1:0000:00000000000000000000000000000000";
+        let places = (4..8).step_by(2).chain((9..41).step_by(2));
+        for (at, octet) in places.zip(self.key_id.iter().chain(&self.digest)) {
+            text[at] = b"0123456789abcdef"[usize::from(octet >> 4)];
+            text[at + 1] = b"0123456789abcdef"[usize::from(octet & 15)];
+        }
+        text
+    }
+}
+
 impl std::fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "fp1:{:02x}{:02x}:", self.key_id[0], self.key_id[1])?;
-        self.digest.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        f.write_str(std::str::from_utf8(&self.letters()).unwrap_or_default())
     }
 }
 

@@ -19,6 +19,20 @@ impl Uid {
         Self(short)
     }
 
+    /// RFC 4648 §6 without padding; 10 octets are exactly 16 characters.
+    #[must_use]
+    pub fn letters(&self) -> [u8; 16] {
+        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let mut text = [0; 16];
+        for (group, letters) in self.0.chunks_exact(5).zip(text.chunks_exact_mut(8)) {
+            let bits = group.iter().fold(0_u64, |bits, &octet| bits << 8 | u64::from(octet));
+            for (at, letter) in letters.iter_mut().rev().enumerate() {
+                *letter = ALPHABET[(bits >> (at * 5) & 31) as usize];
+            }
+        }
+        text
+    }
+
     /// The identity of a finding; `input` names where its packets came from. Never of the client's port, a time or a
     /// packet number or a fingerprint.
     #[must_use]
@@ -55,18 +69,9 @@ impl Uid {
     }
 }
 
-/// RFC 4648 §6 without padding; 10 octets are exactly 16 characters.
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-        let mut text = [0; 16];
-        for (group, letters) in self.0.chunks_exact(5).zip(text.chunks_exact_mut(8)) {
-            let bits = group.iter().fold(0_u64, |bits, &octet| bits << 8 | u64::from(octet));
-            for (at, letter) in letters.iter_mut().rev().enumerate() {
-                *letter = ALPHABET[(bits >> (at * 5) & 31) as usize];
-            }
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.letters()).unwrap_or_default())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Community ID version 1: one name for a connection that Zeek, Suricata and packet brokers compute alike. TCP only.
 
+use super::event::Letters;
 use crate::wire::Endpoint;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ const SEED: u16 = 0;
 const TCP: u8 = 6;
 
 /// The same for both directions of a connection.
-pub(super) fn community_id(a: Endpoint, b: Endpoint) -> String {
+pub(super) fn community_id(a: Endpoint, b: Endpoint) -> Letters<30> {
     // Mapped addresses order as their IPv4 addresses do, so comparing endpoints is comparing as the standard says.
     let (low, high) = if a <= b { (a, b) } else { (b, a) };
     let mut hash = Sha1::new();
@@ -25,7 +26,10 @@ pub(super) fn community_id(a: Endpoint, b: Endpoint) -> String {
     hash.update([TCP, 0]);
     hash.update(low.port.to_be_bytes());
     hash.update(high.port.to_be_bytes());
-    format!("1:{}", STANDARD.encode(hash.finalize()))
+    let mut text = [b' '; 30];
+    text[..2].copy_from_slice(b"1:");
+    STANDARD.encode_slice(hash.finalize(), &mut text[2..]).expect("20 octets are 28 letters");
+    Letters(text)
 }
 
 #[cfg(test)]
@@ -38,8 +42,8 @@ mod tests {
     fn agrees_with_the_reference_in_both_directions() {
         let check = |a: (&str, u16), b: (&str, u16), wanted: &str| {
             let (a, b) = (endpoint(a.0, a.1), endpoint(b.0, b.1));
-            assert_eq!(community_id(a, b), wanted);
-            assert_eq!(community_id(b, a), wanted);
+            assert_eq!(community_id(a, b).0, wanted.as_bytes());
+            assert_eq!(community_id(b, a).0, wanted.as_bytes());
         };
         check(("10.20.0.10", 40000), ("192.0.2.25", 143), "1:XlwD2vfWQ6d6KnBNSUA5DV8ULek=");
         check(("192.0.2.10", 49152), ("198.51.100.25", 110), "1:XMe51gaIcRrr7e5oNbv8quO+Yyc=");

@@ -5,17 +5,17 @@
 
 use super::community_id::community_id;
 use super::event::{
-    Barewire, ClientEnd, Distinct, Ecs, Event, Evidence as EvidenceFields, Ingress, Line, Log, Login as LoginFields,
-    Lossy, Name, Names, Network, Observer, Overlap as OverlapFields, Path, Proxied, Related, Rule, Sha256Hash, Side,
-    Software, Starttls as StarttlsFields, Threat, Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan,
-    WireText,
+    Barewire, ClientEnd, Distinct, Ecs, Event, Evidence as EvidenceFields, Ingress, Ip, Letters, Line, Log,
+    Login as LoginFields, Lossy, Name, Network, Observer, Overlap as OverlapFields, Path, Proxied, Related, Sha256Hash,
+    Side, Software, Starttls as StarttlsFields, Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan,
+    WireText, Words,
 };
+use super::fixed::{self, Remediations};
 use super::identity::event_id;
 use super::time::rfc3339;
 use super::{Inputs, sentence};
-use crate::finding::remedies;
 use crate::finding::{
-    Category, Collected, Entry, Evidence, Finding, Flow, Key, Login, Session, Starttls, TlsFacts, Uid, severity_name,
+    Category, Collected, Evidence, Finding, Flow, Key, Login, Session, Starttls, TlsFacts, Uid, severity_name,
 };
 use crate::mail::{
     CapabilitySource, CertificateFacts, Outcome, Protocol, Reason, StarttlsReply, Strength, Text, Timing, Validity,
@@ -36,7 +36,11 @@ const SEVERITY_SCALE: [u8; 5] = [10, 21, 47, 73, 99];
 const TOKEN_OCTETS: usize = 64;
 
 /// The line of a finding.
-pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<'a> {
+pub(super) fn finding<'a>(
+    collected: &'a Collected,
+    inputs: &'a Inputs,
+    remediations: &'a mut Remediations,
+) -> Line<'a> {
     let finding = &collected.finding;
     let entry = finding.id.entry();
     let key = entry.key;
@@ -50,7 +54,7 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<
         action: entry.name,
         code: Some(entry.name),
         outcome: Some(finding.outcome.map_or("unknown", outcome_word)),
-        id: collected.uid.to_string().into(),
+        id: Letters(collected.uid.letters()),
         severity: Some(scale),
         risk_score: Some(scale),
         start: Some(rfc3339(collected.first.time)),
@@ -58,8 +62,8 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<
         reason: Some(entry.description),
         ..line.event
     };
-    line.rule = Some(rule(entry));
-    line.threat = threat(entry);
+    let (rule, threat) = fixed::parts(finding.id);
+    (line.rule, line.threat) = (Some(rule), threat);
     if let Some(flow) = &finding.flow {
         connect(&mut line, flow, key.holds_client(), user);
         line.tls = finding_tls(finding);
@@ -76,12 +80,12 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &'a Inputs) -> Line<
     own.coverage = finding.missing.map(Reason::name);
     own.evidence = finding.evidence.as_deref().map(evidence).filter(|fields| *fields != EvidenceFields::default());
     own.conversation = finding.flow.as_ref().filter(|_| key.holds_client()).and_then(conversation);
-    own.related = finding.related.iter().map(ToString::to_string).collect();
+    own.related = finding.related.iter().map(|uid| Letters(uid.letters())).collect();
     own.server = finding.server_software.map(|software| Software { software: Some(software.name), banner: None });
     let hello = finding.evidence.as_ref().and_then(|evidence| evidence.tls.hello.as_deref());
     let ja4 = hello.and_then(|hello| hello.ja4.as_deref());
     own.client = client_end(None, finding.client_software, ja4).filter(|_| key.holds_client());
-    own.remediation = Some(remediation(finding));
+    own.remediation = Some(remediations.of(finding));
     (own.cwe, own.rfc) = (entry.cwes, entry.rfcs);
     line
 }
@@ -93,8 +97,7 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
     line.event.types = types(Category::Exposure, Some(login.outcome));
     line.event.action = "login";
     line.event.outcome = Some(outcome_word(login.outcome));
-    let id = follow(&mut line, &login.flow, login.ordinal, login.user.as_ref());
-    line.event.id = id.into();
+    line.event.id = follow(&mut line, &login.flow, login.ordinal, login.user.as_ref());
     if let Some(domain) = &login.domain {
         line.user.get_or_insert(User { name: None, domain: None }).domain = Some(text(domain));
     }
@@ -109,13 +112,13 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
         variant: Some(login.variant.name()),
         secret_class: Some(login.class.name()),
         outcome_inferred: Some(login.is_inferred),
-        fingerprint: login.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        fingerprint: login.fingerprint.map(|fingerprint| Letters(fingerprint.letters())),
         server_code: login.code.as_ref().and_then(token),
         authzid: login.authzid.as_ref().map(text),
         ordinal: Some(login.ordinal),
         context: login.is_injected.then_some("pre-tls-injected"),
         ambiguous: login.is_ambiguous.then_some(true),
-        other_fingerprint: login.other_fingerprint.map(|fingerprint| fingerprint.to_string()),
+        other_fingerprint: login.other_fingerprint.map(|fingerprint| Letters(fingerprint.letters())),
         ..outcome_fields(login.outcome, login.validity, login.strength)
     });
     line.barewire.conversation = conversation(&login.flow);
@@ -125,11 +128,10 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
 /// The line of a connection.
 pub(super) fn session<'a>(session: &'a Session, inputs: &'a Inputs) -> Line<'a> {
     let mut line = base(sentence::session(session), SESSION, session.end, inputs);
-    line.event.category = vec!["network"];
-    line.event.types = vec!["connection", "info", "protocol"];
+    line.event.category = &["network"];
+    line.event.types = &["connection", "info", "protocol"];
     line.event.action = "session";
-    let id = follow(&mut line, &session.flow, 0, None);
-    line.event.id = id.into();
+    line.event.id = follow(&mut line, &session.flow, 0, None);
     line.event.start = Some(rfc3339(session.flow.start.time));
     line.event.end = Some(rfc3339(session.end.time));
     line.event.duration = Some(session.end.time.since(session.flow.start.time));
@@ -163,7 +165,24 @@ fn base<'a>(message: String, dataset: &'static str, at: PacketRef, inputs: &'a I
         timestamp: rfc3339(at.time),
         ecs: Ecs { version: "8.17.0" },
         message,
-        event: Event { kind: "event", dataset, module: "barewire", provider: "barewire", ..Event::default() },
+        event: Event {
+            kind: "event",
+            category: &[],
+            types: &[],
+            action: "",
+            code: None,
+            outcome: None,
+            dataset,
+            module: "barewire",
+            provider: "barewire",
+            id: Letters([b' '; 16]),
+            severity: None,
+            risk_score: None,
+            start: None,
+            end: None,
+            duration: None,
+            reason: None,
+        },
         rule: None,
         threat: None,
         source: None,
@@ -188,14 +207,14 @@ fn base<'a>(message: String, dataset: &'static str, at: PacketRef, inputs: &'a I
 
 /// Server, protocol, user, and the client's address where it belongs.
 fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option<&'a Text>) {
-    let server = Side { ip: flow.server.ip(), port: Some(flow.server.port), bytes: None };
-    let client = with_client.then(|| Side { ip: flow.client.ip(), port: None, bytes: None });
+    let server = Side { ip: Ip::new(flow.server.ip()), port: Some(flow.server.port), bytes: None };
+    let client = with_client.then(|| Side { ip: Ip::new(flow.client.ip()), port: None, bytes: None });
     (line.destination, line.server) = (Some(server), Some(server));
     (line.source, line.client) = (client, client);
     line.network = Some(Network {
         transport: "tcp",
         protocol: flow.protocol.name(),
-        kind: if server.ip.is_ipv4() { "ipv4" } else { "ipv6" },
+        kind: if server.ip.is_v4 { "ipv4" } else { "ipv6" },
         community_id: None,
         bytes: None,
         packets: None,
@@ -209,22 +228,22 @@ fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option
 }
 
 /// What names one connection, and the identity of its record with that number.
-fn follow<'a>(line: &mut Line<'a>, flow: &Flow, ordinal: u32, user: Option<&'a Text>) -> String {
+fn follow<'a>(line: &mut Line<'a>, flow: &Flow, ordinal: u32, user: Option<&'a Text>) -> Letters<16> {
     connect(line, flow, true, user);
     for side in [&mut line.source, &mut line.client].into_iter().flatten() {
         side.port = Some(flow.client.port);
     }
     let community_id = community_id(flow.client, flow.server);
-    let id = event_id(line.event.dataset, &community_id, flow.start.time.0, ordinal);
+    let id = event_id(line.event.dataset, &community_id.0, flow.start.time.0, ordinal);
     if let Some(network) = &mut line.network {
         network.community_id = Some(community_id);
         network.vlan = flow.vlan.map(|id| Vlan { id: id.to_string() });
     }
     line.barewire.tunnel = flow.tunnel.map(|tunnel| TunnelFields {
         kind: tunnel.kind.name(),
-        ends: tunnel.ends().into_iter().flatten().map(|address| Endpoint { address, port: 0 }.ip()).collect(),
+        ends: tunnel.ends().into_iter().flatten().map(|address| Ip::new(Endpoint { address, port: 0 }.ip())).collect(),
     });
-    id
+    Letters(id.letters())
 }
 
 fn count(line: &mut Line<'_>, session: &Session) {
@@ -240,28 +259,6 @@ fn count(line: &mut Line<'_>, session: &Session) {
     }
 }
 
-/// What to do, and how in the software that the two ends show themselves to be.
-fn remediation(finding: &Finding) -> WireText<'static> {
-    let server = finding.server_software.and_then(|software| {
-        remedies::server_remedy(finding.id, Some(software)).filter(|remedy| remedy.software == software.name)
-    });
-    let client = finding.client_software.filter(|_| finding.id.entry().key.holds_client()).and_then(|software| {
-        remedies::client_remedy(finding.id, Some(software)).filter(|remedy| remedy.software == software.name)
-    });
-    let text = finding.id.entry().remediation;
-    if server.is_none() && client.is_none() {
-        return text.into();
-    }
-    // A line that ends in a colon says where the lines below it belong.
-    let one_line = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join("; ").replace(":; ", ": ");
-    let mut text = text.to_owned();
-    for remedy in [server, client].into_iter().flatten() {
-        let (setting, test) = (one_line(remedy.setting), remedy.test.lines().next().unwrap_or_default());
-        text += &format!(" {}: {setting} (to test: {test})", remedy.software);
-    }
-    text.into()
-}
-
 fn finding_login(collected: &Collected, outcome: Outcome) -> LoginFields<'_> {
     let finding = &collected.finding;
     let strength = finding.evidence.as_ref().map(|evidence| evidence.strength).unwrap_or_default();
@@ -270,7 +267,8 @@ fn finding_login(collected: &Collected, outcome: Outcome) -> LoginFields<'_> {
     let key = finding.id.entry().key;
     fields.mechanism = finding.mechanism.as_ref().filter(|_| key.holds_mechanism()).map(mechanism);
     let is_one_secret = matches!(key, Key::ServerClientUserMechanism | Key::Fingerprint);
-    fields.fingerprint = finding.fingerprint.filter(|_| is_one_secret).map(|fingerprint| fingerprint.to_string());
+    fields.fingerprint =
+        finding.fingerprint.filter(|_| is_one_secret).map(|fingerprint| Letters(fingerprint.letters()));
     fields
 }
 
@@ -298,63 +296,23 @@ fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-fn categories(category: Category) -> Vec<&'static str> {
+fn categories(category: Category) -> Words {
     match category {
-        Category::Exposure => vec!["network", "authentication"],
-        Category::Transport => vec!["network", "configuration"],
-        Category::Quality => vec!["network"],
+        Category::Exposure => &["network", "authentication"],
+        Category::Transport => &["network", "configuration"],
+        Category::Quality => &["network"],
     }
 }
 
-fn types(category: Category, outcome: Option<Outcome>) -> Vec<&'static str> {
-    let mut types = vec!["info"];
+fn types(category: Category, outcome: Option<Outcome>) -> Words {
     match category {
         Category::Exposure => match outcome.map(outcome_word) {
-            Some("success") => types.push("start"),
-            Some("failure") => types.push("denied"),
-            _ => {}
+            Some("success") => &["info", "start"],
+            Some("failure") => &["info", "denied"],
+            _ => &["info"],
         },
-        Category::Transport => types.push("protocol"),
-        Category::Quality => {}
-    }
-    types
-}
-
-fn rule(entry: &'static Entry) -> Rule {
-    Rule {
-        id: entry.name,
-        name: entry.title,
-        category: entry.category.name(),
-        reference: entry.rfcs.first().map(|rfc| reference(rfc)),
-        ruleset: "barewire",
-        version: "1",
-    }
-}
-
-/// `RFC 8314 section 4.1` as the address of its text.
-fn reference(rfc: &str) -> String {
-    let (number, section) = rfc.split_once(" section ").unwrap_or((rfc, ""));
-    let number = number.trim_start_matches("RFC ");
-    let anchor = if section.is_empty() { String::new() } else { format!("#section-{section}") };
-    format!("https://www.rfc-editor.org/rfc/rfc{number}{anchor}")
-}
-
-fn threat(entry: &'static Entry) -> Option<Threat> {
-    let mut threat = Threat { framework: "MITRE ATT&CK", technique: Names::default(), tactic: Names::default() };
-    for technique in entry.techniques {
-        threat.technique.add(technique.id, technique.name);
-        threat.tactic.add(technique.tactic_id, technique.tactic);
-    }
-    (!entry.techniques.is_empty()).then_some(threat)
-}
-
-impl Names {
-    /// Two lists side by side; two techniques may serve one tactic.
-    fn add(&mut self, id: &'static str, name: &'static str) {
-        if !self.id.contains(&id) {
-            self.id.push(id);
-            self.name.push(name);
-        }
+        Category::Transport => &["info", "protocol"],
+        Category::Quality => &["info"],
     }
 }
 
@@ -456,14 +414,14 @@ fn overlap(overlap: Overlap) -> OverlapFields {
 }
 
 /// The same for what sensors on both sides of an address translation see of one connection.
-fn conversation(flow: &Flow) -> Option<String> {
+fn conversation(flow: &Flow) -> Option<Letters<16>> {
     let [client, server] = flow.isns?;
     let mut hash = Sha256::new();
     hash.update(flow.protocol.name());
     hash.update(client.to_be_bytes());
     hash.update(server.to_be_bytes());
     hash.update(flow.server.port.to_be_bytes());
-    Some(Uid::from_digest(&hash.finalize().into()).to_string())
+    Some(Letters(Uid::from_digest(&hash.finalize().into()).letters()))
 }
 
 fn client_end<'a>(

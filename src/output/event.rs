@@ -4,24 +4,92 @@
 //! A field that is `None` is left out, there are no nulls. Lists are of plain strings only: Wazuh cannot decode arrays
 //! of objects and Elasticsearch flattens them. What each field means stands in the schema, not here.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::net::IpAddr;
 
 /// Text from the wire: borrowed as it stands, owned once it had to be shortened.
 pub(super) type WireText<'a> = Cow<'a, str>;
 
+/// Text of a fixed length, without a place of its own: times and identities stand in each line several times.
+#[derive(Clone, Copy)]
+pub(super) struct Letters<const N: usize>(pub(super) [u8; N]);
+
+impl<const N: usize> Serialize for Letters<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+/// RFC 3339, UTC, microseconds.
+pub(super) type Time = Letters<27>;
+
+/// An address as text, made once for all places where it stands.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Ip {
+    text: [u8; Self::LONGEST],
+    len: u8,
+    pub(super) is_v4: bool,
+}
+
+impl Ip {
+    /// Of an IPv6 address with an IPv4 address in it.
+    const LONGEST: usize = 45;
+
+    pub(super) fn new(address: IpAddr) -> Self {
+        let mut text = [0; Self::LONGEST];
+        let mut rest = &mut text[..];
+        // What is written fits.
+        let _ = match address {
+            IpAddr::V4(address) => address.octets().into_iter().enumerate().try_for_each(|(at, octet)| {
+                let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+                let zeros = usize::from(octet < 100) + usize::from(octet < 10);
+                rest.write_all(if at > 0 { b"." } else { b"" })?;
+                rest.write_all(&digits[zeros..])
+            }),
+            // RFC 5952.
+            IpAddr::V6(address) => write!(rest, "{address}"),
+        };
+        let len = Self::LONGEST - rest.len();
+        Self { text, len: len as u8, is_v4: address.is_ipv4() }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len.into()]).unwrap_or_default()
+    }
+}
+
+impl Serialize for Ip {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// JSON that was written before and is the same in every line that has it.
+#[derive(Clone, Copy)]
+pub(super) struct Fixed(pub(super) &'static [u8]);
+
+impl Serialize for Fixed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// Words of which none is from the wire.
+pub(super) type Words = &'static [&'static str];
+
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
     #[serde(rename = "@timestamp")]
-    pub(super) timestamp: String,
+    pub(super) timestamp: Time,
     pub(super) ecs: Ecs,
     pub(super) message: String,
-    pub(super) event: Event<'a>,
+    pub(super) event: Event,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rule: Option<Rule>,
+    pub(super) rule: Option<Fixed>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) threat: Option<Threat>,
+    pub(super) threat: Option<Fixed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source: Option<Side>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,12 +117,12 @@ pub(super) struct Ecs {
     pub(super) version: &'static str,
 }
 
-#[derive(Default, Serialize)]
-pub(super) struct Event<'a> {
+#[derive(Serialize)]
+pub(super) struct Event {
     pub(super) kind: &'static str,
-    pub(super) category: Vec<&'static str>,
+    pub(super) category: Words,
     #[serde(rename = "type")]
-    pub(super) types: Vec<&'static str>,
+    pub(super) types: Words,
     pub(super) action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) code: Option<&'static str>,
@@ -63,15 +131,15 @@ pub(super) struct Event<'a> {
     pub(super) dataset: &'static str,
     pub(super) module: &'static str,
     pub(super) provider: &'static str,
-    pub(super) id: Cow<'a, str>,
+    pub(super) id: Letters<16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) severity: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) risk_score: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) start: Option<String>,
+    pub(super) start: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) end: Option<String>,
+    pub(super) end: Option<Time>,
     /// Nanoseconds, as ECS has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) duration: Option<u64>,
@@ -105,7 +173,7 @@ pub(super) struct Names {
 
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Side {
-    pub(super) ip: IpAddr,
+    pub(super) ip: Ip,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,7 +187,7 @@ pub(super) struct Network {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) community_id: Option<String>,
+    pub(super) community_id: Option<Letters<30>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +217,7 @@ pub(super) struct Name<'a> {
 #[derive(Default, Serialize)]
 pub(super) struct Related<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ip: Vec<IpAddr>,
+    pub(super) ip: Vec<Ip>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) user: Vec<&'a str>,
 }
@@ -174,8 +242,8 @@ pub(super) struct Tls<'a> {
 pub(super) struct TlsServer<'a> {
     pub(super) subject: WireText<'a>,
     pub(super) issuer: WireText<'a>,
-    pub(super) not_before: String,
-    pub(super) not_after: String,
+    pub(super) not_before: Time,
+    pub(super) not_after: Time,
     pub(super) hash: Sha256Hash,
 }
 
@@ -225,9 +293,9 @@ pub(super) struct Barewire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) first_seen: Option<String>,
+    pub(super) first_seen: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) last_seen: Option<String>,
+    pub(super) last_seen: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) distinct: Option<Distinct>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,13 +315,13 @@ pub(super) struct Barewire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls_failure: Option<WireText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) conversation: Option<String>,
+    pub(super) conversation: Option<Letters<16>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tunnel: Option<Tunnel>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evidence: Option<Evidence<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) related: Vec<String>,
+    pub(super) related: Vec<Letters<16>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) proxied: Option<Proxied<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,9 +329,9 @@ pub(super) struct Barewire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) remediation: Option<WireText<'a>>,
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
-    pub(super) cwe: &'static [&'static str],
+    pub(super) cwe: Words,
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
-    pub(super) rfc: &'static [&'static str],
+    pub(super) rfc: Words,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) truncated: Option<bool>,
 }
@@ -291,7 +359,7 @@ pub(super) struct Login<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) secret_validity: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) fingerprint: Option<String>,
+    pub(super) fingerprint: Option<Letters<41>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) server_code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -311,7 +379,7 @@ pub(super) struct Login<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ambiguous: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) other_fingerprint: Option<String>,
+    pub(super) other_fingerprint: Option<Letters<41>>,
 }
 
 /// Two copies of the same octets.
@@ -403,7 +471,7 @@ pub(super) struct Software<'a> {
 pub(super) struct Tunnel {
     pub(super) kind: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ends: Vec<IpAddr>,
+    pub(super) ends: Vec<Ip>,
 }
 
 #[derive(Serialize)]

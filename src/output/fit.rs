@@ -1,9 +1,7 @@
 //! Keeps a line within its limit: what people can look up elsewhere goes first, the user's name last.
 
-use super::ascii::Ascii;
 use super::event::{Line, WireText};
-use super::{LINE_OCTETS, convert};
-use serde::Serialize as _;
+use super::{LINE_OCTETS, convert, json};
 
 /// Characters that remain of a text when nothing else helps. Twelve octets each at most (a surrogate pair).
 const SHORT_CHARS: usize = 64;
@@ -43,8 +41,7 @@ pub(super) fn write(mut line: Line<'_>, out: &mut Vec<u8>) -> bool {
 }
 
 fn append(line: &Line<'_>, out: &mut Vec<u8>) {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
-    line.serialize(&mut serializer).expect("memory takes all octets and every key is a string");
+    json::append(line, out);
     out.push(b'\n');
 }
 

@@ -4,8 +4,8 @@
 use crate::finding::Uid;
 use sha2::{Digest as _, Sha256};
 
-/// 16 characters of base32 for the record numbered `ordinal` of a connection that began at `start` nanoseconds.
-pub(super) fn event_id(dataset: &str, community_id: &str, start: u64, ordinal: u32) -> String {
+/// Of the record numbered `ordinal` of a connection that began at `start` nanoseconds.
+pub(super) fn event_id(dataset: &str, community_id: &[u8], start: u64, ordinal: u32) -> Uid {
     let mut hash = Sha256::new();
     hash.update(dataset);
     hash.update([0]);
@@ -13,7 +13,7 @@ pub(super) fn event_id(dataset: &str, community_id: &str, start: u64, ordinal: u
     hash.update([0]);
     hash.update(start.to_be_bytes());
     hash.update(ordinal.to_be_bytes());
-    Uid::from_digest(&hash.finalize().into()).to_string()
+    Uid::from_digest(&hash.finalize().into())
 }
 
 #[cfg(test)]
@@ -22,16 +22,15 @@ mod tests {
 
     #[test]
     fn every_part_tells_records_apart() {
-        let id = event_id("barewire.login", "1:x", 7, 1);
-        assert_eq!(id.len(), 16);
-        assert_eq!(id, event_id("barewire.login", "1:x", 7, 1));
+        let id = event_id("barewire.login", b"1:x", 7, 1);
+        assert_eq!(id, event_id("barewire.login", b"1:x", 7, 1));
         for other in [
             ("barewire.session", "1:x", 7, 1),
             ("barewire.login", "1:y", 7, 1),
             ("barewire.login", "1:x", 8, 1),
             ("barewire.login", "1:x", 7, 2),
         ] {
-            assert_ne!(id, event_id(other.0, other.1, other.2, other.3));
+            assert_ne!(id, event_id(other.0, other.1.as_bytes(), other.2, other.3));
         }
     }
 }

@@ -4,12 +4,13 @@
 //! [`LINE_OCTETS`], no nulls, no arrays of objects. What a line may hold is written down in [`SCHEMA`]. Where the
 //! lines go (files, sockets, other formats) is not decided here.
 
-mod ascii;
 mod community_id;
 mod convert;
 mod event;
 mod fit;
+mod fixed;
 mod identity;
+mod json;
 mod schema;
 mod sentence;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub enum Event<'a> {
 /// Writes records as lines of JSON.
 pub struct Encoder {
     inputs: Inputs,
+    remediations: fixed::Remediations,
     cut: u64,
 }
 
@@ -53,13 +55,13 @@ impl Encoder {
     /// An encoder for records about `inputs`.
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
-        Self { inputs, cut: 0 }
+        Self { inputs, remediations: fixed::Remediations::default(), cut: 0 }
     }
 
     /// Appends one line, line feed included. Equal records give equal octets.
     pub fn encode(&mut self, event: &Event<'_>, line: &mut Vec<u8>) {
         let record = match event {
-            Event::Finding(finding) => convert::finding(finding, &self.inputs),
+            Event::Finding(finding) => convert::finding(finding, &self.inputs, &mut self.remediations),
             Event::Login(login) => convert::login(login, &self.inputs),
             Event::Session(session) => convert::session(session, &self.inputs),
         };

@@ -1,10 +1,9 @@
 //! `message`: one sentence for people about what was seen. Never a secret, nor anything that tells of one (its length).
 
+use super::event::Ip;
 use super::{Inputs, convert};
 use crate::finding::{Collected, Finding, FindingId, Flow, Login, Session, severity_name};
 use crate::mail::{Confidence, Outcome, Reason, SecretClass, Text};
-use crate::wire::Endpoint;
-use std::net::SocketAddr;
 
 /// Characters of a name in a sentence; the whole of it stands in its own field.
 const NAME_CHARS: usize = 48;
@@ -20,7 +19,8 @@ pub(super) fn login(login: &Login) -> String {
         SecretClass::None => format!("Login{user} by {mechanism}, without a reusable secret, sent in clear"),
     };
     let end = sure(login.confidence);
-    format!("{what} by {} to {}; {}{end}", login.flow.client.ip(), server(&login.flow), answer(login.outcome))
+    let client = Ip::new(login.flow.client.ip());
+    format!("{what} by {} to {}; {}{end}", client.as_str(), server(&login.flow), answer(login.outcome))
 }
 
 /// How a connection was protected.
@@ -37,14 +37,16 @@ pub(super) fn session(session: &Session) -> String {
     let shown = shown.iter().filter(|(count, _)| *count > 0).map(|&(count, noun)| counted(count.into(), noun));
     let shown: Vec<String> = shown.collect();
     let end = if shown.is_empty() { String::new() } else { format!("; {} passed in clear", shown.join(" and ")) };
-    format!("Session of {} with {} {how}{end}", session.flow.client.ip(), server(&session.flow))
+    let client = Ip::new(session.flow.client.ip());
+    format!("Session of {} with {} {how}{end}", client.as_str(), server(&session.flow))
 }
 
 /// What the occurrences of a finding have in common.
 pub(super) fn finding(collected: &Collected, inputs: &Inputs) -> String {
     let finding = &collected.finding;
     let Some(flow) = &finding.flow else { return gap(collected, inputs) };
-    let (client, server) = (flow.client.ip(), server(flow));
+    let (client, server) = (Ip::new(flow.client.ip()), server(flow));
+    let client = client.as_str();
     let (times, sure) = (times(collected.count), sure(finding.confidence));
     let user = of(finding.user.as_ref());
     let kind = finding.evidence.as_ref().and_then(|evidence| evidence.kind).unwrap_or("");
@@ -155,13 +157,11 @@ fn gap(collected: &Collected, inputs: &Inputs) -> String {
     format!("Mail traffic is missing from {}{why}{}", short(name.as_str()), times(collected.count))
 }
 
+/// `POP3 server 198.51.100.25:110`, `IMAP server [2001:db8::25]:143`.
 fn server(flow: &Flow) -> String {
-    format!("{} server {}", flow.protocol.info().title, place(flow.server))
-}
-
-/// `198.51.100.25:110`, `[2001:db8::25]:110`.
-fn place(endpoint: Endpoint) -> SocketAddr {
-    SocketAddr::new(endpoint.ip(), endpoint.port)
+    let (title, ip, port) = (flow.protocol.info().title, Ip::new(flow.server.ip()), flow.server.port);
+    let [open, close] = if ip.is_v4 { ["", ""] } else { ["[", "]"] };
+    format!("{title} server {open}{}{close}:{port}", ip.as_str())
 }
 
 fn of(user: Option<&Text>) -> String {

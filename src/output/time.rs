@@ -1,15 +1,32 @@
 //! Times of packets as RFC 3339 text. Reads no clock and knows no time zone.
 
+use super::event::{Letters, Time};
 use crate::wire::Timestamp;
 
 const DAY: u64 = 86_400;
 
 /// RFC 3339, UTC, microseconds, `Z`. 64 bits of nanoseconds end in the year 2554: four digits always do.
-pub(super) fn rfc3339(time: Timestamp) -> String {
+pub(super) fn rfc3339(time: Timestamp) -> Time {
     let (seconds, micros) = (time.0 / 1_000_000_000, time.0 / 1000 % 1_000_000);
     let (year, month, day) = civil(seconds / DAY);
     let (hour, minute, second) = (seconds % DAY / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    for (at, number) in [
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, hour),
+        (14, minute),
+        (17, second),
+        (20, micros / 10_000),
+        (22, micros / 100 % 100),
+        (24, micros % 100),
+    ] {
+        text[at] += (number / 10) as u8;
+        text[at + 1] += (number % 10) as u8;
+    }
+    Letters(text)
 }
 
 /// Year, month, day of a day since 1970-01-01, by counting from 1 March: the leap day is then the last of its year
@@ -29,10 +46,14 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
 
+    fn text(time: Timestamp) -> String {
+        String::from_utf8(rfc3339(time).0.to_vec()).expect("ASCII")
+    }
+
     #[test]
     fn known_times() {
         let check = |seconds: u64, nanos: u64, wanted: &str| {
-            assert_eq!(rfc3339(Timestamp(seconds * 1_000_000_000 + nanos)), wanted);
+            assert_eq!(text(Timestamp(seconds * 1_000_000_000 + nanos)), wanted);
         };
         check(0, 0, "1970-01-01T00:00:00.000000Z");
         check(951_782_399, 999_999_999, "2000-02-28T23:59:59.999999Z");
@@ -47,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_last_time_still_has_four_digits_of_year() {
-        assert_eq!(rfc3339(Timestamp(u64::MAX)), "2554-07-21T23:34:33.709551Z");
+        assert_eq!(text(Timestamp(u64::MAX)), "2554-07-21T23:34:33.709551Z");
     }
 
     #[test]
