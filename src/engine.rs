@@ -11,7 +11,7 @@ use crate::limits::{
     EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
     REREAD_OCTETS, REREAD_TIMES,
 };
-use crate::mail::{Detector, End, Hint, Out, PROTOCOLS, Probe, Protocol, is_hopeless};
+use crate::mail::{Detector, End, Hint, Load, Out, PROTOCOLS, Probe, Protocol, is_hopeless};
 use crate::secret::FingerprintKey;
 use crate::stream::{
     Candidate, Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Handshake, Pool, Side, Slot,
@@ -151,6 +151,19 @@ pub struct Settings {
     pub policy: Arc<Policy>,
 }
 
+/// A frame's segment, and whose it is.
+struct Opened<'a> {
+    segment: Segment<'a>,
+    key: FlowKey,
+    side: Side,
+    hash: u64,
+    /// Its flow, as it was when the frames around it were looked at.
+    found: Option<Slot>,
+}
+
+/// Frames that are looked up at once: as many waits as a processor has under way, and all of them fit its first cache.
+const TOGETHER: usize = 16;
+
 /// Follows the flows of one worker.
 pub struct Engine {
     table: FlowTable<State>,
@@ -195,6 +208,8 @@ struct Live {
     /// Octets of memory it took when it was last counted.
     counted: usize,
     has_open_login: bool,
+    /// When the oldest client octets came that wait for a reply.
+    waiting_since: Option<Timestamp>,
 }
 
 /// What is said on a connection, and by whom.
@@ -217,6 +232,8 @@ struct Talk {
     octets: [u64; 2],
     server_captured: bool,
     app: App,
+    /// Octets of memory that the case takes.
+    case_octets: usize,
     /// What was handed on last.
     tail: Tail,
     /// Copies of octets differ.
@@ -286,12 +303,47 @@ impl Engine {
     /// Takes the next frame; what it brings to light goes to `records`.
     #[inline]
     pub fn push(&mut self, frame: &Frame<'_>, records: &mut Vec<Record>) {
+        let opened = self.open(frame);
+        self.take(frame, opened, records);
+    }
+
+    /// Takes frames in their order, as [`Self::push`] does one after the other, but looks several of them up at once:
+    /// most of what a packet takes is the wait for memory, and these waits can be one.
+    pub fn push_all<'a>(&mut self, frames: impl Iterator<Item = Frame<'a>>, records: &mut Vec<Record>) {
+        let mut frames = frames.fuse();
+        let mut window: Vec<(Frame<'a>, Result<Opened<'a>, Refusal<'a>>)> = Vec::with_capacity(TOGETHER);
+        loop {
+            window.extend(frames.by_ref().take(TOGETHER).map(|frame| {
+                let opened = self.open(&frame);
+                (frame, opened)
+            }));
+            if window.is_empty() {
+                return;
+            }
+            for opened in window.iter_mut().filter_map(|(_, opened)| opened.as_mut().ok()) {
+                opened.found = self.table.find(opened.hash, &opened.key);
+            }
+            for (frame, opened) in window.drain(..) {
+                self.take(&frame, opened, records);
+            }
+        }
+    }
+
+    #[inline]
+    fn open<'a>(&self, frame: &Frame<'a>) -> Result<Opened<'a>, Refusal<'a>> {
+        let segment = open(frame)?;
+        let (key, side) = FlowKey::between(segment.source, segment.destination);
+        Ok(Opened { segment, hash: self.table.hash(&key), key, side, found: None })
+    }
+
+    #[inline]
+    fn take(&mut self, frame: &Frame<'_>, opened: Result<Opened<'_>, Refusal<'_>>, records: &mut Vec<Record>) {
         let counters = &mut self.shared.counters;
         counters.note(frame);
-        match open(frame) {
-            Ok(segment) => {
+        match opened {
+            Ok(opened) => {
                 counters.segments += 1;
-                self.segment(&segment, frame, records);
+                self.segment(&opened, frame, records);
             }
             Err(Refusal::Skip(skip)) => {
                 counters.skipped[skip as usize] += 1;
@@ -323,24 +375,25 @@ impl Engine {
         debug_assert_eq!(self.shared.octets(), 0, "what was counted is given back");
     }
 
-    fn segment(&mut self, segment: &Segment<'_>, frame: &Frame<'_>, records: &mut Vec<Record>) {
+    fn segment(&mut self, opened: &Opened<'_>, frame: &Frame<'_>, records: &mut Vec<Record>) {
+        let Opened { segment, hash, key, side, found } = opened;
+        let side = *side;
         let clock = frame.clock;
         self.since_sweep += 1;
         if self.since_sweep >= SWEEP_EVERY {
             self.since_sweep = 0;
             self.sweep(clock, records);
         }
-        let (key, side) = FlowKey::between(segment.source, segment.destination);
         if self.is_full() {
             self.make_room(records);
         }
-        let (slot, before) = self.table.touch(&key, clock);
+        let (slot, before) = self.table.touch(*hash, key, *found, clock);
         if clock.since(before) > idle_ns(self.table.class(slot)) {
             self.conclude(slot, End::Idle, records);
-            let (slot, _) = self.table.touch(&key, clock);
-            return self.dispatch(slot, &key, side, segment, frame, records);
+            let (slot, _) = self.table.touch(*hash, key, None, clock);
+            return self.dispatch(slot, key, side, segment, frame, records);
         }
-        self.dispatch(slot, &key, side, segment, frame, records);
+        self.dispatch(slot, key, side, segment, frame, records);
     }
 
     #[inline]
@@ -367,7 +420,7 @@ impl Engine {
             State::Live(live) if live.is_succeeded(side, segment, frame.clock) => {
                 let handshake = live.rival.take().unwrap_or_default();
                 self.conclude(slot, End::Closed, records);
-                let (slot, _) = self.table.touch(key, frame.clock);
+                let (slot, _) = self.table.touch(self.table.hash(key), key, None, frame.clock);
                 self.put(slot, State::Embryo(handshake));
                 self.begin(slot, key, side, segment, frame, records);
             }
@@ -609,13 +662,14 @@ impl Live {
             octets: [0; 2],
             server_captured,
             app: App::Probing(Box::default()),
+            case_octets: 0,
             tail: Tail::default(),
             doubt: None,
             reread: 0,
             soundness: [Soundness::default(); 2],
             syn_refused: 0,
         };
-        Self { connection, talk, rival: None, counted: 0, has_open_login: false }
+        Self { connection, talk, rival: None, counted: 0, has_open_login: false, waiting_since: None }
     }
 
     fn push(
@@ -634,7 +688,10 @@ impl Live {
         if talk.is_over() {
             return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Closed } else { Class::Settled };
         }
-        let is_overdue = talk.is_overdue(frame.clock);
+        // Client octets have waited too long for the reply that explains them.
+        let is_overdue = self.waiting_since.is_some_and(|since| frame.clock.since(since) > REPLY_WAIT_NS);
+        // What neither has octets nor sets any free adds none.
+        let may_add = !segment.payload.is_empty() || is_overdue || self.connection.has_waiting();
         let origin = talk.origin(side, segment, &mut shared.counters.stream);
         let Shared { settings, pool, counters, out, doubts, .. } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
@@ -643,8 +700,7 @@ impl Live {
             feed.give_up_waiting();
         }
         self.connection.push(side, segment, frame.at, frame.clock, &mut env, &mut feed);
-        // What has no octets adds none.
-        if !segment.payload.is_empty() {
+        if may_add {
             self.count(shared);
         }
         match self.talk.app {
@@ -668,27 +724,25 @@ impl Live {
     /// Counts what it takes anew.
     fn count(&mut self, shared: &mut Shared) {
         shared.octets -= self.counted;
-        (self.counted, self.has_open_login) = self.load();
+        let load = self.load();
+        (self.counted, self.has_open_login, self.waiting_since) =
+            (load.octets, load.has_open_login, load.waiting_since.map(|mark| mark.at.time));
         shared.octets += self.counted;
     }
 
-    /// Octets of memory it takes, and whether a login is under way.
-    fn load(&self) -> (usize, bool) {
-        let Talk { app, tail, doubt, .. } = &self.talk;
-        let (app, has_open_login) = match app {
-            App::Probing(probe) => (probe.octets(), false),
-            App::Mail(detector, case) => {
-                let load = detector.load();
-                (load.octets + case.octets(), load.has_open_login)
-            }
-            App::Done(case) => (case.octets(), false),
-            App::NotMail => (0, false),
+    /// What it holds, all of it included.
+    fn load(&self) -> Load {
+        let Talk { app, tail, doubt, case_octets, .. } = &self.talk;
+        let app = match app {
+            App::Probing(probe) => Load { octets: probe.octets(), ..Load::default() },
+            App::Mail(detector, _) => detector.load(),
+            App::Done(_) | App::NotMail => Load::default(),
         };
         let doubt = doubt.as_ref().map_or(0, |doubt| doubt.octets());
         let rival = self.rival.as_ref().map_or(0, |_| size_of::<Handshake>());
         // What the allocator adds to a dozen blocks.
         const BLOCKS: usize = 256;
-        (size_of::<Self>() + BLOCKS + app + tail.held() + doubt + rival, has_open_login)
+        Load { octets: size_of::<Self>() + BLOCKS + case_octets + tail.held() + doubt + rival + app.octets, ..app }
     }
 
     /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells that the server is captured,
@@ -806,12 +860,6 @@ impl Talk {
             App::Done(_) => self.doubt.is_none(),
             App::NotMail => true,
         }
-    }
-
-    /// Client octets have waited too long for the reply that explains them.
-    fn is_overdue(&self, clock: Timestamp) -> bool {
-        let App::Mail(detector, _) = &self.app else { return false };
-        detector.waiting_since().is_some_and(|since| clock.since(since.at.time) > REPLY_WAIT_NS)
     }
 
     /// What tells a segment from another copy of it, as long as such a copy would be noticed.

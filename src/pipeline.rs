@@ -43,7 +43,7 @@ struct Item {
     path: Option<usize>,
 }
 
-/// Frames on their way to a worker.
+/// Frames on their way to an engine.
 #[derive(Default)]
 struct Batch {
     items: Vec<Item>,
@@ -54,6 +54,42 @@ struct Batch {
 }
 
 impl Batch {
+    /// Takes a frame in. `map`: the mapped file that its octets may lie in. `false`: it is full, or of another file.
+    #[must_use]
+    fn push(&mut self, frame: &Frame<'_>, map: Option<&Arc<Mmap>>) -> bool {
+        let place = map.and_then(|map| place_in(map, frame.octets));
+        if !self.fits(frame, place.is_some()) {
+            return false;
+        }
+        let start = place.unwrap_or(self.arena.len());
+        match (place, map) {
+            (Some(_), Some(map)) if self.map.is_none() => self.map = Some((frame.at.input, Arc::clone(map))),
+            (Some(_), _) => {}
+            (None, _) => self.arena.extend_from_slice(frame.octets),
+        }
+        self.items.push(Item {
+            at: frame.at,
+            clock: frame.clock,
+            link_type: frame.link_type,
+            original_len: frame.original_len,
+            start,
+            len: frame.octets.len(),
+            is_mapped: place.is_some(),
+            path: frame.datagram.map(|path| {
+                self.paths.push(*path);
+                self.paths.len() - 1
+            }),
+        });
+        true
+    }
+
+    fn fits(&self, frame: &Frame<'_>, is_mapped: bool) -> bool {
+        let other_file = is_mapped && self.map.as_ref().is_some_and(|(input, _)| *input != frame.at.input);
+        self.items.len() < BATCH_FRAMES
+            && !other_file
+            && (self.items.is_empty() || self.arena.len() + frame.octets.len() <= BATCH_OCTETS)
+    }
+
     fn clear(&mut self) {
         self.items.clear();
         self.arena.clear();
@@ -152,37 +188,14 @@ impl Dispatcher {
     }
 
     fn put(&mut self, lane: usize, frame: &Frame<'_>, map: Option<&Arc<Mmap>>) {
-        let place = map.and_then(|map| place_in(map, frame.octets));
         let lane = &mut self.lanes[lane];
-        if lane.filling.as_ref().is_some_and(|batch| !fits(batch, frame, place.is_some())) {
-            lane.send(self.overflow, &mut self.dropped);
-        }
-        if lane.filling.is_none() {
-            lane.filling = lane.next_empty(self.overflow);
-        }
-        let Some(batch) = &mut lane.filling else {
-            self.dropped += 1;
+        if lane.filling.as_mut().is_some_and(|batch| batch.push(frame, map)) {
             return;
-        };
-        let start = place.unwrap_or(batch.arena.len());
-        match (place, map) {
-            (Some(_), Some(map)) if batch.map.is_none() => batch.map = Some((frame.at.input, Arc::clone(map))),
-            (Some(_), _) => {}
-            (None, _) => batch.arena.extend_from_slice(frame.octets),
         }
-        batch.items.push(Item {
-            at: frame.at,
-            clock: frame.clock,
-            link_type: frame.link_type,
-            original_len: frame.original_len,
-            start,
-            len: frame.octets.len(),
-            is_mapped: place.is_some(),
-            path: frame.datagram.map(|path| {
-                batch.paths.push(*path);
-                batch.paths.len() - 1
-            }),
-        });
+        lane.send(self.overflow, &mut self.dropped);
+        lane.filling = lane.next_empty(self.overflow);
+        let is_taken = lane.filling.as_mut().is_some_and(|batch| batch.push(frame, map));
+        self.dropped += u64::from(!is_taken);
     }
 
     /// Sends what is waiting, so that a quiet link's last frames are judged.
@@ -245,13 +258,6 @@ impl Lane {
     }
 }
 
-fn fits(batch: &Batch, frame: &Frame<'_>, is_mapped: bool) -> bool {
-    let other_file = is_mapped && batch.map.as_ref().is_some_and(|(input, _)| *input != frame.at.input);
-    batch.items.len() < BATCH_FRAMES
-        && !other_file
-        && (batch.items.is_empty() || batch.arena.len() + frame.octets.len() <= BATCH_OCTETS)
-}
-
 /// The offset of `octets` in the map, when they lie in it.
 fn place_in(map: &Mmap, octets: &[u8]) -> Option<usize> {
     let start = octets.as_ptr().addr().checked_sub(map.as_ptr().addr())?;
@@ -263,9 +269,7 @@ impl Feed {
     pub fn run(&self, engine: &mut Engine, mut emit: impl FnMut(&mut Vec<Record>)) {
         let mut records = Vec::new();
         for mut batch in &self.full {
-            for frame in batch.frames() {
-                engine.push(&frame, &mut records);
-            }
+            engine.push_all(batch.frames(), &mut records);
             batch.clear();
             // The dispatcher may be gone already; then nobody wants it back.
             let _ = self.empty.try_send(batch);

@@ -3,7 +3,7 @@
 //! Three steps from words to records: [`Transcript`] turns `C:` and `S:` lines into TCP [`Packet`]s, [`shake`] does
 //! to them what networks and span ports do, [`run`] puts them into frames and these through the engine.
 
-use crate::capture::FileSet;
+use crate::capture::{Access, FileSet};
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Collected, Collector, Correlator, Policy, Record, Session};
 use crate::limits::Limits;
@@ -28,11 +28,11 @@ pub fn settings() -> Settings {
 /// All records of the files, read as one capture, and what was counted.
 #[must_use]
 pub fn replay(paths: &[PathBuf]) -> (Vec<Record>, Counters) {
-    let mut files = FileSet::open(paths);
+    let mut files = FileSet::open(paths, Access::Read);
     let mut engine = Engine::new(settings());
     let mut records = Vec::new();
-    while let Some(frame) = files.next_frame() {
-        engine.push(&frame, &mut records);
+    while let Some(frames) = files.next_frames() {
+        engine.push_all(frames.iter(), &mut records);
     }
     engine.finish(&mut records);
     assert!(engine.counters().is_balanced(), "every frame is a segment or skipped for a reason");

@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test must be loud, and what was compared is told")]
 
-use barewire::capture::FileSet;
+use barewire::capture::{Access, FileSet};
 use barewire::stream::{FlowKey, Side};
 use barewire::testing::Reassembly;
 use barewire::wire::{Endpoint, Flags, SeqNumber, decode};
@@ -61,7 +61,7 @@ impl Ours {
 
 fn ours(capture: &Path) -> HashMap<FlowKey, Ours> {
     let mut connections: HashMap<FlowKey, Ours> = HashMap::new();
-    let mut files = FileSet::open(&[capture.to_path_buf()]);
+    let mut files = FileSet::open(&[capture.to_path_buf()], Access::Map);
     while let Some(frame) = files.next_frame() {
         let Ok(segment) = decode(&frame) else { continue };
         let (key, side) = FlowKey::between(segment.source, segment.destination);

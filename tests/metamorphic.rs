@@ -6,7 +6,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test must be loud")]
 
-use barewire::capture::FileSet;
+use barewire::capture::{Access, FileSet};
 use barewire::finding::{Category, Finding, FindingId, Record};
 use barewire::testing::wrap::{WRAPPINGS, fragments};
 use barewire::testing::{Captured, Link, Packet, Random, collect, run, run_frames, shake};
@@ -42,7 +42,7 @@ fn cases() -> Option<Vec<Case>> {
 }
 
 fn packets(capture: &Path) -> Vec<Packet> {
-    let mut files = FileSet::open(&[capture.to_path_buf()]);
+    let mut files = FileSet::open(&[capture.to_path_buf()], Access::Map);
     let mut packets = Vec::new();
     while let Some(frame) = files.next_frame() {
         if let Ok(segment) = decode(&frame) {

@@ -28,7 +28,17 @@ pub(super) struct Input {
     map: Option<Arc<Mmap>>,
     /// Its format was recognised.
     opened: bool,
+    access: Access,
     state: State,
+}
+
+/// How a regular file is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By a map: other threads can look at it by place.
+    Map,
+    /// By reading: for one thread the faster way, since what is looked at lies in the cache already.
+    Read,
 }
 
 enum State {
@@ -66,7 +76,7 @@ pub(super) enum Wanted {
 
 impl Input {
     /// Opens and recognises. One that can't be read at all is given back finished, with its problem.
-    pub(super) fn open(path: &Path, wanted: Wanted) -> (Self, Option<Problem>) {
+    pub(super) fn open(path: &Path, wanted: Wanted, access: Access) -> (Self, Option<Problem>) {
         let mut input = Self {
             path: path.to_path_buf(),
             name: path.to_string_lossy().into_owned(),
@@ -74,6 +84,7 @@ impl Input {
             read: Arc::default(),
             map: None,
             opened: false,
+            access,
             state: State::Finished,
         };
         let problem = input.start(wanted).err().and_then(|stop| input.finish(stop));
@@ -127,7 +138,14 @@ impl Input {
         }
     }
 
-    /// The octets of the record that was stepped to last.
+    /// Keeps the records that were stepped to where they are: what would move them is [`Stop::Later`].
+    pub(super) fn pin(&mut self, is_pinned: bool) {
+        if let State::Awake(reader) = &mut self.state {
+            reader.source.pin(is_pinned);
+        }
+    }
+
+    /// The octets of a record that was stepped to since the window moved last.
     #[inline]
     pub(super) fn octets(&self, record: &Record) -> &[u8] {
         let State::Awake(reader) = &self.state else { return &[] };
@@ -140,7 +158,7 @@ impl Input {
             reader.source.let_go();
         }
         match stop {
-            Stop::End => None,
+            Stop::End | Stop::Later => None,
             Stop::Fault(fault) => {
                 let Fault { offset, what } = *fault;
                 Some(Problem { path: self.name.clone(), offset, what, opened: self.opened })
@@ -190,6 +208,9 @@ impl Input {
         let have = file.read_at(&mut start, 0)?;
         if let Some(compression) = Compression::detect(&start[..have]) {
             return Ok(Kind::Compressed(compression, self.counted(file)));
+        }
+        if self.access == Access::Read {
+            return Ok(Kind::Stream(self.counted(file)));
         }
         // SAFETY: the map is only read, as octets for which any value is good. That the file may shrink
         // meanwhile is told in the head of the source module.

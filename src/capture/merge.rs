@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use super::input::{Input, Wanted};
+use super::input::{Access, Input, Wanted};
 use super::{Problem, Record, Stop};
 use crate::wire::{Frame, LinkType, PacketRef, Timestamp};
 
@@ -29,6 +29,51 @@ pub struct FileSet {
     waiting: BinaryHeap<Reverse<(u64, usize)>>,
     problems: Vec<Problem>,
     clock: u64,
+    /// What [`Self::next_frames`] delivers.
+    together: Vec<Placed>,
+}
+
+/// A record that lies still.
+struct Placed {
+    record: Record,
+    number: u64,
+    clock: u64,
+}
+
+/// Frames that are delivered together: enough that what is done for them at once is nothing for each.
+const TOGETHER: usize = 256;
+
+/// Frames of one input that lie in memory together.
+pub struct Frames<'a> {
+    input: &'a Input,
+    index: u32,
+    placed: &'a [Placed],
+}
+
+impl<'a> Frames<'a> {
+    /// The frames, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> {
+        let Self { input, index, placed } = *self;
+        placed.iter().map(move |Placed { record, number, clock }| frame(input, record, index, *number, *clock))
+    }
+
+    /// How many. Never none.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.placed.len() as u64
+    }
+}
+
+#[inline]
+fn frame<'a>(input: &'a Input, record: &Record, index: u32, number: u64, clock: u64) -> Frame<'a> {
+    Frame {
+        at: PacketRef { time: Timestamp(record.time), input: index, number },
+        clock: Timestamp(clock),
+        link_type: LinkType(record.link_type),
+        octets: input.octets(record),
+        original_len: record.original_len,
+        datagram: None,
+    }
 }
 
 /// An input and how far it has been delivered.
@@ -40,13 +85,26 @@ struct Lane {
     asleep: bool,
     /// Frames delivered.
     number: u64,
+    /// Why there is no next record, when that was found while others were still to be delivered.
+    stop: Option<Stop>,
+}
+
+impl Lane {
+    /// Steps to the next record.
+    #[inline]
+    fn next(&mut self) -> Result<(), Stop> {
+        match self.stop.take() {
+            None => self.input.next(&mut self.record),
+            Some(stop) => Err(stop),
+        }
+    }
 }
 
 impl FileSet {
     /// Opens everything and never fails: what can't be read is told by [`Self::problems`]. `-` is standard
     /// input. Opening a named pipe waits for its writer.
     #[must_use]
-    pub fn open(paths: &[PathBuf]) -> Self {
+    pub fn open(paths: &[PathBuf], access: Access) -> Self {
         let several = paths.len() > 1;
         let wanted = if several { Wanted::Glance } else { Wanted::Everything };
         let mut set = Self {
@@ -56,12 +114,13 @@ impl FileSet {
             waiting: BinaryHeap::new(),
             problems: Vec::new(),
             clock: 0,
+            together: Vec::new(),
         };
         for (index, path) in paths.iter().enumerate() {
-            let (input, problem) = Input::open(path, wanted);
+            let (input, problem) = Input::open(path, wanted, access);
             set.names.push(input.name().to_owned());
             set.problems.extend(problem);
-            set.inputs.push(Lane { input, record: Record::default(), asleep: false, number: 0 });
+            set.inputs.push(Lane { input, record: Record::default(), asleep: false, number: 0, stop: None });
             if several {
                 set.line_up(index);
             }
@@ -90,18 +149,44 @@ impl FileSet {
     pub fn next_with_map(&mut self) -> Option<(Frame<'_>, Option<&Arc<Mmap>>)> {
         let index = self.step()?;
         let lane = self.inputs.get_mut(index)?;
-        let record = &lane.record;
         lane.number += 1;
-        self.clock = self.clock.max(record.time);
-        let frame = Frame {
-            at: PacketRef { time: Timestamp(record.time), input: index as u32, number: lane.number },
-            clock: Timestamp(self.clock),
-            link_type: LinkType(record.link_type),
-            octets: lane.input.octets(record),
-            original_len: record.original_len,
-            datagram: None,
-        };
+        self.clock = self.clock.max(lane.record.time);
+        let frame = frame(&lane.input, &lane.record, index as u32, lane.number, self.clock);
         Some((frame, lane.input.map()))
+    }
+
+    /// The next frames over all inputs, as many as lie in memory together, or `None` when all have ended.
+    pub fn next_frames(&mut self) -> Option<Frames<'_>> {
+        let index = self.step()?;
+        self.together.clear();
+        let due = self.waiting.peek().map(|Reverse(head)| *head);
+        let lane = self.inputs.get_mut(index)?;
+        lane.input.pin(true);
+        loop {
+            lane.number += 1;
+            self.clock = self.clock.max(lane.record.time);
+            self.together.push(Placed { record: lane.record, number: lane.number, clock: self.clock });
+            if self.together.len() >= TOGETHER {
+                break;
+            }
+            match lane.next() {
+                Ok(()) => {}
+                Err(Stop::Later) => break,
+                Err(stop) => {
+                    lane.stop = Some(stop);
+                    break;
+                }
+            }
+            if due.is_some_and(|due| due < (lane.record.time, index)) {
+                let time = lane.record.time;
+                self.waiting.push(Reverse((time, index)));
+                self.current = None;
+                break;
+            }
+        }
+        lane.input.pin(false);
+        let lane = self.inputs.get(index)?;
+        Some(Frames { input: &lane.input, index: index as u32, placed: &self.together })
     }
 
     /// What could not be read so far: cut tails, lying lengths, files of another kind, failing
@@ -133,7 +218,7 @@ impl FileSet {
     fn step(&mut self) -> Option<usize> {
         let Some(index) = self.current else { return self.change_over() };
         let lane = self.inputs.get_mut(index)?;
-        if let Err(stop) = lane.input.next(&mut lane.record) {
+        if let Err(stop) = lane.next() {
             self.close(index, stop);
             return self.change_over();
         }

@@ -24,7 +24,8 @@ mod testing;
 #[cfg(test)]
 mod whole_files;
 
-pub use merge::FileSet;
+pub use input::Access;
+pub use merge::{FileSet, Frames};
 
 /// The most octets a record may hold. It is the largest snap length that capture tools use for networks;
 /// a record that claims more is a lie or belongs to a bus that carries no mail, and believing it would let
@@ -92,6 +93,8 @@ enum Stop {
     End,
     /// The rest of the input can't be read.
     Fault(Box<Fault>),
+    /// The next record is not wholly at hand, and what is may not move now. Nothing was stepped over.
+    Later,
 }
 
 #[derive(Debug)]

@@ -117,7 +117,8 @@ impl Walk {
     /// Steps to the next packet and says where its octets are.
     pub(super) fn next(&mut self, source: &mut Source, record: &mut Record) -> Result<(), Stop> {
         loop {
-            source.skip(std::mem::take(&mut self.rest), self.block)?;
+            source.skip(self.rest, self.block)?;
+            self.rest = 0;
             source.begin(8)?;
             source.prefetch();
             self.block = source.offset();
@@ -128,11 +129,19 @@ impl Walk {
             }
             let kind = self.word(&start, 0);
             self.rest = self.checked_length(self.word(&start, 4), minimum(kind))?;
-            match kind {
-                ENHANCED_PACKET | PACKET => return self.packet(source, kind, record),
-                SIMPLE_PACKET => return self.simple_packet(source, record),
-                INTERFACE_DESCRIPTION => self.interface(source)?,
-                _ => {}
+            let is_packet = matches!(kind, ENHANCED_PACKET | PACKET | SIMPLE_PACKET);
+            let read = match kind {
+                ENHANCED_PACKET | PACKET => self.packet(source, kind, record),
+                SIMPLE_PACKET => self.simple_packet(source, record),
+                INTERFACE_DESCRIPTION => self.interface(source),
+                _ => Ok(()),
+            };
+            if let Err(Stop::Later) = read {
+                // The block is begun anew then.
+                self.rest = 0;
+            }
+            if is_packet || read.is_err() {
+                return read;
             }
         }
     }

@@ -35,7 +35,8 @@ impl Walk {
 
     /// Steps over the next record and says where its octets are.
     pub(super) fn next(&mut self, source: &mut Source, record: &mut Record) -> Result<(), Stop> {
-        source.skip(std::mem::take(&mut self.padding), self.record)?;
+        source.skip(self.padding, self.record)?;
+        self.padding = 0;
         source.begin(RECORD_HEADER)?;
         self.record = source.offset();
         let header: [u8; RECORD_HEADER] = source.peek();

@@ -44,17 +44,24 @@ pub(super) struct Source {
     limit: usize,
     /// Where in the input the window begins, in octets.
     base: u64,
+    /// What lies in the window must stay there for now.
+    is_pinned: bool,
 }
 
 impl Source {
     pub(super) fn mapped(map: Arc<Mmap>) -> Self {
-        Self { store: Store::Map { map, released: 0 }, pos: 0, limit: 0, base: 0 }
+        Self { store: Store::Map { map, released: 0 }, pos: 0, limit: 0, base: 0, is_pinned: false }
     }
 
     /// `doing` says in a problem what failed, such as "reading" or "gzip decompression".
     pub(super) fn reading(reader: Box<dyn Read + Send>, doing: &'static str) -> Self {
         let buffer = vec![0; BUFFER_OCTETS];
-        Self { store: Store::Buffer { buffer, reader, doing }, pos: 0, limit: 0, base: 0 }
+        Self { store: Store::Buffer { buffer, reader, doing }, pos: 0, limit: 0, base: 0, is_pinned: false }
+    }
+
+    /// Keeps the window where it is: what would move it is told to come later. A map never moves.
+    pub(super) fn pin(&mut self, is_pinned: bool) {
+        self.is_pinned = is_pinned && matches!(self.store, Store::Buffer { .. });
     }
 
     /// Octets from the start of the input to the next unread one.
@@ -121,6 +128,9 @@ impl Source {
 
     /// Steps over `n` octets without holding them; a fault at `record` if the input ends before.
     pub(super) fn skip(&mut self, n: u64, record: u64) -> Result<(), Stop> {
+        if self.is_pinned && n > (self.limit - self.pos) as u64 {
+            return Err(Stop::Later);
+        }
         let mut left = n;
         loop {
             let at_hand = ((self.limit - self.pos) as u64).min(left);
@@ -150,6 +160,9 @@ impl Source {
 
     #[cold]
     fn begin_slowly(&mut self, n: usize) -> Result<(), Stop> {
+        if self.is_pinned {
+            return Err(Stop::Later);
+        }
         match self.fill(n) {
             Ok(0) => Err(Stop::End),
             Ok(have) if have < n => Err(cut(self.offset())),

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{FileSet, Problem};
+use super::{Access, FileSet, Problem};
+use crate::wire::Frame;
 
 /// A frame that has left its window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,27 +44,53 @@ impl Drop for Scratch {
     }
 }
 
-/// Everything that comes out of a set of files.
+/// Everything that comes out of a set of files, whichever way they are read.
 pub(super) fn read(files: &[PathBuf]) -> (Vec<Owned>, Vec<Problem>) {
-    let mut set = FileSet::open(files);
-    let frames = drain(&mut set);
-    (frames, set.problems().to_vec())
+    let [mapped, others @ ..] = [
+        (Access::Map, drain as fn(&mut FileSet) -> Vec<Owned>),
+        (Access::Map, drain_together),
+        (Access::Read, drain),
+        (Access::Read, drain_together),
+    ]
+    .map(|(access, drain)| {
+        let mut set = FileSet::open(files, access);
+        let frames = drain(&mut set);
+        (frames, set.problems().to_vec())
+    });
+    for other in others {
+        assert_eq!(other, mapped, "each way of reading gives the same");
+    }
+    mapped
 }
 
 pub(super) fn drain(set: &mut FileSet) -> Vec<Owned> {
     let mut frames = Vec::new();
     while let Some(frame) = set.next_frame() {
-        frames.push(Owned {
-            time: frame.at.time.0,
-            clock: frame.clock.0,
-            input: frame.at.input,
-            number: frame.at.number,
-            link_type: frame.link_type.0,
-            original_len: frame.original_len,
-            octets: frame.octets.to_vec(),
-        });
+        frames.push(owned(&frame));
     }
     frames
+}
+
+fn drain_together(set: &mut FileSet) -> Vec<Owned> {
+    let mut all = Vec::new();
+    while let Some(frames) = set.next_frames() {
+        let before = all.len();
+        all.extend(frames.iter().map(|frame| owned(&frame)));
+        assert!(frames.count() > 0 && all.len() as u64 == before as u64 + frames.count());
+    }
+    all
+}
+
+fn owned(frame: &Frame<'_>) -> Owned {
+    Owned {
+        time: frame.at.time.0,
+        clock: frame.clock.0,
+        input: frame.at.input,
+        number: frame.at.number,
+        link_type: frame.link_type.0,
+        original_len: frame.original_len,
+        octets: frame.octets.to_vec(),
+    }
 }
 
 pub(super) fn read_octets(octets: &[u8]) -> (Vec<Owned>, Vec<Problem>) {

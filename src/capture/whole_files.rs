@@ -70,7 +70,7 @@ fn a_named_pipe_is_read_to_its_end() {
             let mut pipe = File::options().write(true).open(path).unwrap();
             octets.chunks(1000).for_each(|chunk| pipe.write_all(chunk).unwrap());
         });
-        let mut set = FileSet::open(std::slice::from_ref(&fifo.0));
+        let mut set = FileSet::open(std::slice::from_ref(&fifo.0), Access::Map);
         assert_eq!(drain(&mut set).len(), 400);
         assert!(set.problems().is_empty() && set.map(0).is_none());
         assert_eq!(set.position().1, None);
@@ -187,7 +187,7 @@ fn many_rotated_compressed_files_are_read_one_after_the_other() {
     let files: Vec<_> =
         (0..300u32).map(|i| Scratch::file(&gzip(&at_seconds(b"x", &[2 * (299 - i), 2 * (299 - i) + 1])))).collect();
     let paths: Vec<_> = files.iter().map(|f| f.0.clone()).collect();
-    let mut set = FileSet::open(&paths);
+    let mut set = FileSet::open(&paths, Access::Map);
     let total = set.position().1.unwrap();
     let frames = drain(&mut set);
     assert_eq!(frames.len(), 600);
@@ -200,7 +200,7 @@ fn many_rotated_compressed_files_are_read_one_after_the_other() {
 #[test]
 fn a_mapped_file_hands_out_its_map_and_its_place() {
     let file = Scratch::file(&small());
-    let mut set = FileSet::open(std::slice::from_ref(&file.0));
+    let mut set = FileSet::open(std::slice::from_ref(&file.0), Access::Map);
     let map = set.map(0).unwrap();
     let frame = set.next_frame().unwrap();
     let at = frame.octets.as_ptr().addr() - map.as_ptr().addr();
@@ -217,7 +217,7 @@ fn a_map_larger_than_its_windows_reads_the_same() {
     let data = vec![0xab; 60_000];
     let records: Vec<_> = (0..1800u32).map(|i| (i, 0, &data[..])).collect();
     let file = Scratch::file(&Pcap::default().write(&records));
-    let mut set = FileSet::open(std::slice::from_ref(&file.0));
+    let mut set = FileSet::open(std::slice::from_ref(&file.0), Access::Map);
     let mut count = 0;
     while let Some(frame) = set.next_frame() {
         assert!(frame.octets == data && frame.at.time.0 == count * 1_000_000_000);

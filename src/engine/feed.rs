@@ -440,6 +440,7 @@ impl Feed<'_> {
                     self.talk.tail.shorten();
                 }
             }
+            self.talk.case_octets = case.octets();
         }
     }
 

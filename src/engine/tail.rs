@@ -4,7 +4,7 @@
 use crate::limits::{TAIL_OCTETS, TAIL_PIECES};
 use crate::stream::{Mark, Side};
 use std::collections::VecDeque;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Where a segment was caught, as far as that tells one copy from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,36 @@ struct Octets {
     kept: Zeroizing<Vec<u8>>,
 }
 
+impl Octets {
+    /// Other octets in place of all; those of the same length, as in the middle of a message, over the old ones.
+    fn replace(&mut self, fresh: &[u8]) {
+        let common = self.kept.len().min(fresh.len());
+        self.kept[..common].copy_from_slice(&fresh[..common]);
+        self.kept[common..].zeroize();
+        self.kept.truncate(common);
+        self.append(&fresh[common..]);
+    }
+
+    fn append(&mut self, fresh: &[u8]) {
+        let len = self.kept.len() + fresh.len();
+        // Grown by hand: a buffer that grows by itself leaves its old copy behind.
+        if self.kept.capacity() < len {
+            let mut grown = Zeroizing::new(Vec::with_capacity((2 * self.kept.len()).max(len).max(SHORT)));
+            grown.extend_from_slice(&self.kept);
+            self.kept = grown;
+        }
+        self.kept.extend_from_slice(fresh);
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        let rest = self.kept.len() - count;
+        self.kept.copy_within(count.., 0);
+        self.kept[rest..].zeroize();
+        self.kept.truncate(rest);
+        self.begin += count as u64;
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Tail {
     pieces: VecDeque<Piece>,
@@ -61,28 +91,18 @@ impl Tail {
         let own = &mut self.octets[side.index()];
         let fresh = &octets[octets.len().saturating_sub(limit)..];
         let begins_anew = fresh.len() < octets.len() || own.begin + own.kept.len() as u64 != offset;
-        if begins_anew && !own.kept.is_empty() {
-            (own.kept, self.is_cut) = (Zeroizing::default(), true);
-        }
         self.is_cut |= fresh.len() < octets.len();
-        if own.kept.is_empty() {
+        if begins_anew {
+            self.is_cut |= !own.kept.is_empty();
             own.begin = offset + (octets.len() - fresh.len()) as u64;
+            own.replace(fresh);
+        } else {
+            if own.kept.len() + fresh.len() > 2 * limit {
+                own.drop_first(own.kept.len() - (limit - fresh.len()));
+                self.is_cut = true;
+            }
+            own.append(fresh);
         }
-        if own.kept.len() + fresh.len() > 2 * limit {
-            let kept = own.kept.len().min(limit - fresh.len().min(limit));
-            let dropped = own.kept.len() - kept;
-            own.begin += dropped as u64;
-            own.kept = Zeroizing::new(own.kept[dropped..].to_vec());
-            self.is_cut = true;
-        }
-        // Grown by hand: a buffer that grows by itself leaves its old copy behind.
-        if own.kept.capacity() < own.kept.len() + fresh.len() {
-            let mut grown =
-                Zeroizing::new(Vec::with_capacity((2 * own.kept.len()).max(own.kept.len() + fresh.len()).max(SHORT)));
-            grown.extend_from_slice(&own.kept);
-            own.kept = grown;
-        }
-        own.kept.extend_from_slice(fresh);
         if let Some(last) = self.pieces.back_mut()
             && (last.side, last.is_gap, last.mark.seen, last.origin) == (side, false, mark.seen, origin)
             && last.offset + last.len == offset

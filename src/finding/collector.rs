@@ -7,8 +7,8 @@ use super::uid::Uid;
 use crate::mail::{Outcome, Protocol, Text};
 use crate::wire::{Endpoint, PacketRef};
 use foldhash::fast::RandomState;
-use hashbrown::hash_map::Entry as MapEntry;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_table::Entry as TableEntry;
+use hashbrown::{HashSet, HashTable};
 use std::hash::BuildHasher as _;
 
 /// Distinct clients and users counted for one finding; beyond it the count is a lower bound.
@@ -47,7 +47,9 @@ struct Distinct {
 
 /// All findings of a run, bounded.
 pub struct Collector {
-    entries: HashMap<Uid, Entry, RandomState>,
+    /// In the order in which they came.
+    entries: Vec<Entry>,
+    index: HashTable<u32>,
     limit: usize,
     /// Names of the inputs, by their index.
     inputs: Vec<String>,
@@ -58,7 +60,8 @@ impl Collector {
     /// A collector of at most `limit` distinct findings; `inputs` names the inputs.
     #[must_use]
     pub fn new(limit: usize, inputs: Vec<String>) -> Self {
-        Self { entries: HashMap::default(), limit, inputs, hasher: RandomState::default() }
+        let hasher = RandomState::default();
+        Self { entries: Vec::new(), index: HashTable::new(), limit: limit.min(u32::MAX as usize), inputs, hasher }
     }
 
     /// Distinct findings held.
@@ -84,18 +87,27 @@ impl Collector {
         let uid = finding.uid.unwrap_or_else(|| {
             Uid::of(&finding, self.inputs.get(finding.at.input as usize).map_or("", String::as_str))
         });
-        match self.entries.entry(uid) {
-            MapEntry::Occupied(known) => {
-                known.into_mut().add(finding, &self.hasher);
+        let Self { entries, index, hasher, .. } = self;
+        let uid_at = |&at: &u32| entries[at as usize].collected.uid;
+        match index.entry(hasher.hash_one(uid), |at| uid_at(at) == uid, |at| hasher.hash_one(uid_at(at))) {
+            TableEntry::Occupied(known) => {
+                entries[*known.get() as usize].add(finding, hasher);
                 None
             }
-            MapEntry::Vacant(free) => Some(&free.insert(Entry::new(uid, finding, &self.hasher)).collected),
+            TableEntry::Vacant(free) => {
+                free.insert(entries.len() as u32);
+                entries.push(Entry::new(uid, finding, hasher));
+                entries.last().map(|entry| &entry.collected)
+            }
         }
     }
 
     /// Takes all findings, by the time of their last occurrence.
     pub fn drain(&mut self) -> Vec<Collected> {
-        let mut all: Vec<Collected> = self.entries.drain().map(|(_, entry)| entry.collected).collect();
+        self.index.clear();
+        // In the place of the entries.
+        let mut all: Vec<Collected> =
+            std::mem::take(&mut self.entries).into_iter().map(|entry| entry.collected).collect();
         give_way(&mut all);
         all.sort_unstable_by_key(|collected| (collected.last, collected.uid));
         all

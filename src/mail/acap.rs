@@ -13,7 +13,7 @@ use super::observe::{CapabilitySource, Confidence, Observation, Outcome, Reason,
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use super::{Load, Start};
+use super::{Load, Start, verbs};
 use crate::limits::{IMAP_LINE_OCTETS, PENDING_COMMANDS};
 use crate::stream::{Direction, Mark};
 use std::collections::VecDeque;
@@ -138,7 +138,7 @@ impl Acap {
             return;
         }
         cx.command(verb, line.last);
-        let command = match verb.to_ascii_uppercase().as_slice() {
+        let command = match &*verbs::upper(verb) {
             b"AUTHENTICATE" => return self.begin_auth(tag, arguments, line, cx),
             b"STARTTLS" => Command::Starttls,
             b"LOGOUT" => {
@@ -361,7 +361,7 @@ impl Acap {
     fn untagged(&mut self, rest: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         let (word, text) = split_verb(rest);
         let is_greeting = std::mem::take(&mut self.greeting_due);
-        match word.to_ascii_uppercase().as_slice() {
+        match &*verbs::upper(word) {
             b"ACAP" => self.capabilities(text, Builder::default(), is_greeting, line, cx),
             b"OK" | b"NO" | b"BAD" | b"ALERT" => self.maybe_code_literal(text, line, cx),
             b"BYE" => {
@@ -427,7 +427,7 @@ impl Acap {
     fn tagged(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let (tag, rest) = split_verb(line.octets);
         let (status, text) = split_verb(rest);
-        let status = status.to_ascii_uppercase();
+        let status = verbs::upper(status);
         if !STATUSES.contains(&&status[..]) {
             // §2.2.2: an intermediate response.
             return self.maybe_literal(line, cx);
@@ -660,6 +660,7 @@ impl Machine for Acap {
         Load {
             octets: self.pending.capacity() * size_of::<Pending>() + tags + open + exchange,
             has_open_login: self.auth.is_some(),
+            ..Load::default()
         }
     }
 

@@ -4,6 +4,7 @@
 use super::mechanisms;
 use super::observe::CapabilitySource;
 use super::text::Text;
+use super::verbs;
 use crate::limits::TEXT_CHARS;
 
 /// A complete capability list.
@@ -55,8 +56,8 @@ impl Builder {
     /// A keyword with its parameters.
     pub(super) fn add(&mut self, keyword: &[u8], parameters: &[u8]) {
         self.note(keyword, parameters);
-        let keyword = keyword.to_ascii_uppercase();
-        match keyword.as_slice() {
+        let keyword = verbs::upper(keyword);
+        match &*keyword {
             // X-ANONYMOUSTLS is Exchange's second verb for the same.
             b"STARTTLS" | b"STLS" | b"X-ANONYMOUSTLS" => self.has_starttls = true,
             b"AUTH" | b"SASL" | b"X-EXPS" => parameters.split(|&c| c == b' ').for_each(|name| self.mechanism(name)),
@@ -150,9 +151,13 @@ fn is_filler(word: &[u8]) -> bool {
     let all = |letter: u8| word.iter().all(|&c| c == letter);
     let (body, _) = word.split_at(word.len().saturating_sub(usize::from(word.last().is_some_and(|&c| c != b'X'))));
     let is_crossed_out = body.len() >= 6 && body.iter().all(|&c| c == b'X');
-    let most =
-        word.first().map_or(0, |_| (b'!'..=b'~').map(|c| word.iter().filter(|&&d| d == c).count()).max().unwrap_or(0));
-    is_crossed_out || word.len() >= 4 && (all(b'X') || all(b'*')) || word.len() == 8 && most >= 6
+    is_crossed_out || word.len() >= 4 && (all(b'X') || all(b'*')) || word.len() == 8 && most(word) >= 6
+}
+
+/// How often the most frequent of the printable octets stands there.
+fn most(word: &[u8]) -> usize {
+    let count = |c: u8| word.iter().filter(|&&d| d == c).count();
+    word.iter().filter(|c| c.is_ascii_graphic()).map(|&c| count(c)).max().unwrap_or(0)
 }
 
 /// A command that something on the path has blanked out: rows of X in place of its verb.

@@ -754,19 +754,16 @@ impl<M: Machine> Detector for Dialogue<M> {
         }
     }
 
-    fn waiting_since(&self) -> Option<Mark> {
-        self.held.front().map(|held| match held {
-            Held::Octets(_, _, mark) | Held::Gap(_, mark) => *mark,
-        })
-    }
-
     fn load(&self) -> Load {
         let machine = self.machine.load();
         let channels = [&self.client, &self.server].map(|channel| channel.framer.octets() + channel.kept.capacity());
         let watch = self.watch.as_ref().map_or(0, |watch| watch.octets());
         let held = self.held_octets + self.held.capacity() * size_of::<Held>();
         let octets = size_of::<Self>() + channels.iter().sum::<usize>() + watch + held + machine.octets;
-        Load { octets, ..machine }
+        let waiting_since = self.held.front().map(|held| match held {
+            Held::Octets(_, _, mark) | Held::Gap(_, mark) => *mark,
+        });
+        Load { octets, waiting_since, ..machine }
     }
 
     fn on_reply_overdue(&mut self, out: &mut Out) {

@@ -5,7 +5,7 @@ use super::imap_text::{argument, is_tag};
 use super::observe::Confidence;
 use super::pop3::split_verb;
 use super::smtp::parse_reply;
-use super::{Protocol, mechanisms, nntp, other, sasl};
+use super::{Protocol, mechanisms, nntp, other, sasl, verbs};
 
 /// The first octets of both ends, and what is known besides.
 pub(super) struct Evidence<'a> {
@@ -296,7 +296,7 @@ pub(super) fn begins(text: &[u8], word: &[u8]) -> bool {
 /// Verbs with the arguments their grammar demands; those that other protocols share (QUIT, NOOP) say nothing.
 fn is_smtp_command(line: &[u8]) -> bool {
     let (verb, rest) = split_verb(line);
-    match verb.to_ascii_uppercase().as_slice() {
+    match &*verbs::upper(verb) {
         b"EHLO" | b"HELO" | b"LHLO" => !rest.trim_ascii().is_empty(),
         b"MAIL" => begins(rest.trim_ascii_start(), b"FROM:"),
         b"RCPT" => begins(rest.trim_ascii_start(), b"TO:"),
@@ -313,7 +313,7 @@ fn is_any_command(line: &[u8]) -> bool {
 
 fn is_pop3_command(line: &[u8]) -> bool {
     let (verb, rest) = split_verb(line);
-    match verb.to_ascii_uppercase().as_slice() {
+    match &*verbs::upper(verb) {
         b"USER" | b"PASS" => !rest.is_empty(),
         b"APOP" => rest.len() > 33,
         b"CAPA" | b"STLS" => rest.trim_ascii().is_empty(),
@@ -338,7 +338,7 @@ fn is_sieve_command(line: &[u8]) -> bool {
 
 fn is_nntp_command(line: &[u8]) -> bool {
     let (verb, rest) = split_verb(line);
-    match verb.to_ascii_uppercase().as_slice() {
+    match &*verbs::upper(verb) {
         b"AUTHINFO" => {
             let kind = split_verb(rest).0;
             [&b"USER"[..], b"PASS", b"SASL"].iter().any(|known| kind.eq_ignore_ascii_case(known))
@@ -357,7 +357,7 @@ fn is_acap_command(line: &[u8], is_acap_port: bool) -> bool {
     if !is_tag(tag) {
         return false;
     }
-    match verb.to_ascii_uppercase().as_slice() {
+    match &*verbs::upper(verb) {
         b"AUTHENTICATE" => argument(arguments).is_some_and(|name| name.is_quoted && mechanisms::is_known(&name.value)),
         b"SEARCH" => arguments.starts_with(b"\"/"),
         b"STORE" | b"SETACL" | b"DELETEACL" | b"MYRIGHTS" | b"LISTRIGHTS" => arguments.starts_with(b"(\"/"),
@@ -398,7 +398,7 @@ fn is_imap_command(line: &[u8]) -> bool {
     if !is_tag(tag) {
         return false;
     }
-    match verb.to_ascii_uppercase().as_slice() {
+    match &*verbs::upper(verb) {
         b"LOGIN" => argument(arguments).is_some(),
         b"AUTHENTICATE" => mechanisms::is_known(split_verb(arguments.trim_ascii()).0),
         b"SELECT" | b"EXAMINE" | b"FETCH" | b"UID" | b"STATUS" | b"LIST" | b"LSUB" => !arguments.is_empty(),

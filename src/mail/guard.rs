@@ -17,13 +17,13 @@ use crate::stream::{Direction, Mark};
 const ENOUGH: u32 = 3;
 
 /// A detector that is watched until its protocol has proved to be the right one.
-pub(super) struct Guarded {
-    inner: Box<dyn Detector>,
+pub(super) struct Guarded<D> {
+    inner: D,
     watch: Option<Box<Watch>>,
 }
 
-impl Guarded {
-    pub(super) fn new(protocol: Protocol, inner: Box<dyn Detector>) -> Self {
+impl<D: Detector> Guarded<D> {
+    pub(super) fn new(protocol: Protocol, inner: D) -> Self {
         let watch = Watch { protocol, framers: Default::default(), violations: [0; 2], lines: 0 };
         Self { inner, watch: Some(Box::new(watch)) }
     }
@@ -69,7 +69,7 @@ impl Watch {
     }
 }
 
-impl Detector for Guarded {
+impl<D: Detector> Detector for Guarded<D> {
     fn on_data(&mut self, direction: Direction, offset: u64, octets: &[u8], mark: Mark, out: &mut Out) -> Interest {
         if let Some(watch) = &mut self.watch
             && watch.read(direction, Input { octets, offset, mark }, out)
@@ -92,11 +92,7 @@ impl Detector for Guarded {
             .watch
             .as_ref()
             .map_or(0, |watch| size_of::<Watch>() + watch.framers.iter().map(Framer::octets).sum::<usize>());
-        Load { octets: size_of::<Self>() + watch + inner.octets, ..inner }
-    }
-
-    fn waiting_since(&self) -> Option<Mark> {
-        self.inner.waiting_since()
+        Load { octets: size_of::<Self>() - size_of::<D>() + watch + inner.octets, ..inner }
     }
 
     fn on_reply_overdue(&mut self, out: &mut Out) {

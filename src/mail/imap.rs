@@ -15,8 +15,7 @@ use super::observe::{
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use super::verbs;
-use super::{Load, Start};
+use super::{Load, Start, verbs};
 use crate::limits::{IMAP_LINE_OCTETS, LITERAL_OCTETS, PENDING_COMMANDS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
@@ -177,7 +176,7 @@ impl Imap {
             cx.note(line.last, Observation::Tag(Text::new(tag)));
         }
         cx.command(verb, line.last);
-        let verb = verb.to_ascii_uppercase();
+        let verb = verbs::upper(verb);
         if verb == b"AUTHENTICATE" && literal_marker(line.octets).is_none() {
             return self.begin_auth(tag, arguments, line, cx);
         }
@@ -187,7 +186,7 @@ impl Imap {
             cx.note(line.last, Observation::Id(Direction::ToServer, name));
         }
         let login = (verb == b"LOGIN").then(LoginArguments::default);
-        let open = Open { tag: tag.into(), verb, login, literal: 0, waits: false };
+        let open = Open { tag: tag.into(), verb: verb.to_vec(), login, literal: 0, waits: false };
         self.go_on(open, arguments, line, cx);
     }
 
@@ -374,7 +373,7 @@ impl Imap {
 
     fn untagged(&mut self, rest: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         let (word, text) = split_verb(rest);
-        let status = word.to_ascii_uppercase();
+        let status = verbs::upper(word);
         let is_greeting = std::mem::take(&mut self.greeting_due);
         match &status[..] {
             b"OK" | b"NO" | b"BAD" | b"BYE" | b"PREAUTH" => {
@@ -834,6 +833,7 @@ impl Machine for Imap {
             has_open_login: self.auth.is_some()
                 || self.open.as_ref().is_some_and(|open| open.login.is_some())
                 || self.pending.iter().any(is_login),
+            ..Load::default()
         }
     }
 

@@ -31,11 +31,7 @@ impl Detector for ImplicitTls {
     }
 
     fn load(&self) -> Load {
-        Load { octets: self.watch.octets(), has_open_login: false }
-    }
-
-    fn waiting_since(&self) -> Option<Mark> {
-        None
+        Load { octets: self.watch.octets(), ..Load::default() }
     }
 
     fn on_reply_overdue(&mut self, _: &mut Out) {}

@@ -75,7 +75,7 @@ pub struct ProtocolInfo {
     pub ports: &'static [u16],
     /// Ports where TLS comes first (RFC 8314 §3).
     pub implicit_tls_ports: &'static [u16],
-    start: fn(Start) -> Box<dyn Detector>,
+    start: fn(Protocol, Start) -> Box<dyn Detector>,
 }
 
 /// The one list of protocols that are followed.
@@ -86,7 +86,7 @@ pub static PROTOCOLS: [ProtocolInfo; 7] = [
         title: "POP3",
         ports: &[110],
         implicit_tls_ports: &[995],
-        start: |start| Box::new(dialogue::Dialogue::new(pop3::Pop3::new(start), start)),
+        start: |protocol, start| guarded(protocol, pop3::Pop3::new(start), start),
     },
     ProtocolInfo {
         protocol: Protocol::Imap,
@@ -94,7 +94,7 @@ pub static PROTOCOLS: [ProtocolInfo; 7] = [
         title: "IMAP",
         ports: &[143],
         implicit_tls_ports: &[993],
-        start: |start| Box::new(dialogue::Dialogue::new(imap::Imap::new(start), start)),
+        start: |protocol, start| guarded(protocol, imap::Imap::new(start), start),
     },
     ProtocolInfo {
         protocol: Protocol::Smtp,
@@ -102,7 +102,7 @@ pub static PROTOCOLS: [ProtocolInfo; 7] = [
         title: "SMTP",
         ports: &[25, 587, 2525],
         implicit_tls_ports: &[465],
-        start: |start| Box::new(dialogue::Dialogue::new(smtp::Smtp::new(start), start)),
+        start: |protocol, start| guarded(protocol, smtp::Smtp::new(start), start),
     },
     ProtocolInfo {
         protocol: Protocol::Lmtp,
@@ -110,7 +110,7 @@ pub static PROTOCOLS: [ProtocolInfo; 7] = [
         title: "LMTP",
         ports: &[24],
         implicit_tls_ports: &[],
-        start: |start| Box::new(dialogue::Dialogue::new(smtp::Smtp::lmtp(start), start)),
+        start: |protocol, start| guarded(protocol, smtp::Smtp::lmtp(start), start),
     },
     ProtocolInfo {
         protocol: Protocol::ManageSieve,
@@ -118,7 +118,7 @@ pub static PROTOCOLS: [ProtocolInfo; 7] = [
         title: "ManageSieve",
         ports: &[4190],
         implicit_tls_ports: &[],
-        start: |start| Box::new(dialogue::Dialogue::new(sieve::Sieve::new(start), start)),
+        start: |protocol, start| guarded(protocol, sieve::Sieve::new(start), start),
     },
     ProtocolInfo {
         protocol: Protocol::Nntp,
@@ -126,7 +126,7 @@ pub static PROTOCOLS: [ProtocolInfo; 7] = [
         title: "NNTP",
         ports: &[119],
         implicit_tls_ports: &[563],
-        start: |start| Box::new(dialogue::Dialogue::new(nntp::Nntp::new(start), start)),
+        start: |protocol, start| guarded(protocol, nntp::Nntp::new(start), start),
     },
     ProtocolInfo {
         protocol: Protocol::Acap,
@@ -134,7 +134,7 @@ pub static PROTOCOLS: [ProtocolInfo; 7] = [
         title: "ACAP",
         ports: &[674],
         implicit_tls_ports: &[],
-        start: |start| Box::new(dialogue::Dialogue::new(acap::Acap::new(start), start)),
+        start: |protocol, start| guarded(protocol, acap::Acap::new(start), start),
     },
 ];
 
@@ -152,8 +152,12 @@ impl Protocol {
     }
 
     fn start(self, start: Start) -> Box<dyn Detector> {
-        Box::new(guard::Guarded::new(self, (self.info().start)(start)))
+        (self.info().start)(self, start)
     }
+}
+
+fn guarded<M: dialogue::Machine + 'static>(protocol: Protocol, machine: M, start: Start) -> Box<dyn Detector> {
+    Box::new(guard::Guarded::new(protocol, dialogue::Dialogue::new(machine, start)))
 }
 
 /// What is known when a detector starts.
@@ -194,6 +198,8 @@ pub struct Load {
     pub octets: usize,
     /// A login is under way: its outcome, or its secret, is still to come.
     pub has_open_login: bool,
+    /// Where the oldest client octets stand that wait for a reply.
+    pub waiting_since: Option<Mark>,
 }
 
 /// Follows one connection.
@@ -204,9 +210,7 @@ pub trait Detector: Send {
     fn on_gap(&mut self, direction: Direction, len: u64, mark: Mark, out: &mut Out);
     /// What it holds; asked after every segment with octets.
     fn load(&self) -> Load;
-    /// Where the oldest client octets stand that wait for a reply.
-    fn waiting_since(&self) -> Option<Mark>;
-    /// They have waited long enough.
+    /// Client octets have waited long enough for their reply.
     fn on_reply_overdue(&mut self, out: &mut Out);
     /// The connection is over: what is still open stays unknown.
     fn on_end(&mut self, end: End, out: &mut Out);

@@ -11,7 +11,7 @@ use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use super::{Load, Start};
+use super::{Load, Start, verbs};
 use crate::limits::{LINE_OCTETS, SASL_LINE_OCTETS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
@@ -69,7 +69,7 @@ impl Nntp {
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let (verb, argument) = split_word(line.octets);
         cx.command(verb, line.last);
-        let command = match verb.to_ascii_uppercase().as_slice() {
+        let command = match &*verbs::upper(verb) {
             b"AUTHINFO" => self.authinfo(argument, line, cx),
             b"CAPABILITIES" => Command::Capabilities,
             b"STARTTLS" => {
@@ -96,7 +96,7 @@ impl Nntp {
     /// RFC 4643 §2.3: the password is the rest of the line as it stands.
     fn authinfo(&mut self, argument: &[u8], line: &Line<'_>, cx: &mut Context<'_>) -> Command {
         let (kind, value) = split_word(argument);
-        match kind.to_ascii_uppercase().as_slice() {
+        match &*verbs::upper(kind) {
             b"USER" => {
                 self.tell_user_alone(cx);
                 // The first word: what else was typed may be the password.
@@ -393,6 +393,7 @@ impl Machine for Nntp {
         Load {
             octets: self.pending.octets(of) + exchange + user,
             has_open_login: self.user_alone.is_some() || self.auth.is_some() || self.pending.any(is_login),
+            ..Load::default()
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::evidence::{begins, lines};
 use super::pop3::split_verb;
+use super::verbs;
 
 /// Lines of each end that count as its beginning.
 const FIRST: usize = 4;
@@ -78,7 +79,7 @@ fn is_auth_tls(line: &[u8]) -> bool {
 fn is_ftp_command(line: &[u8]) -> bool {
     let (verb, rest) = split_verb(line);
     let is_bare = rest.trim_ascii().is_empty();
-    match verb.to_ascii_uppercase().as_slice() {
+    match &*verbs::upper(verb) {
         b"FEAT" | b"SYST" | b"PWD" | b"XPWD" | b"PASV" | b"EPSV" | b"CDUP" => is_bare,
         b"TYPE" => matches!(rest, b"A" | b"I" | b"a" | b"i"),
         b"PORT" => rest.iter().filter(|&&c| c == b',').count() == 5,

@@ -14,7 +14,7 @@ use super::observe::{
 use super::pending::Queue;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use super::{Load, Start};
+use super::{Load, Start, verbs};
 use crate::limits::{LINE_OCTETS, SASL_LINE_OCTETS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
@@ -87,7 +87,7 @@ impl Pop3 {
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let (verb, argument) = split_verb(line.octets);
         cx.command(verb, line.last);
-        let verb = verb.to_ascii_uppercase();
+        let verb = verbs::upper(verb);
         let has_argument = !argument.trim_ascii().is_empty();
         let command = match &verb[..] {
             b"USER" => {
@@ -340,7 +340,7 @@ fn judge_reply(is_ok: bool, text: &[u8]) -> (Outcome, Option<Text>) {
     }
     let end = memchr::memchr(b']', text);
     let code = end.and_then(|end| text[..end].strip_prefix(b"[")).unwrap_or_default();
-    let outcome = match code.to_ascii_uppercase().as_slice() {
+    let outcome = match &*verbs::upper(code) {
         // RFC 2449 §8.1.1: given after successful authentication.
         b"IN-USE" => Outcome::RejectedAfterAuth,
         b"SYS/TEMP" | b"LOGIN-DELAY" => Outcome::Unknown(Reason::Temporary),
@@ -480,6 +480,7 @@ impl Machine for Pop3 {
                 || self.auth.is_some()
                 || self.unresolved.is_some()
                 || self.pending.any(is_login),
+            ..Load::default()
         }
     }
 

@@ -13,8 +13,7 @@ use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use super::verbs;
-use super::{Load, Start};
+use super::{Load, Start, verbs};
 use crate::limits::{LITERAL_OCTETS, SASL_LINE_OCTETS};
 use crate::stream::{Direction, Mark};
 
@@ -76,7 +75,7 @@ impl Sieve {
 
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let (verb, rest) = split_verb(line.octets);
-        let verb = verb.trim_ascii().to_ascii_uppercase();
+        let verb = verbs::upper(verb.trim_ascii());
         let marker = literal_marker(line.octets);
         cx.command(split_verb(line.octets).0, line.last);
         match &verb[..] {
@@ -102,7 +101,7 @@ impl Sieve {
                 octets if keeps => *cx.client = Mode::Keep(octets),
                 octets => *cx.client = Mode::Skip(octets),
             }
-            self.open = Some(verb);
+            self.open = Some(verb.to_vec());
         }
     }
 
@@ -427,6 +426,7 @@ impl Machine for Sieve {
         Load {
             octets: self.pending.octets(|_| 0) + exchange + self.open.as_ref().map_or(0, Vec::capacity),
             has_open_login: self.auth.is_some(),
+            ..Load::default()
         }
     }
 

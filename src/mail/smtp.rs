@@ -12,7 +12,7 @@ use super::pending::Queue;
 use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
-use super::{Load, Start};
+use super::{Load, Start, verbs};
 use crate::limits::{CHUNK_OCTETS, LINE_OCTETS, PENDING_COMMANDS, SASL_LINE_OCTETS};
 use crate::stream::{Direction, Mark};
 use zeroize::Zeroizing;
@@ -173,7 +173,7 @@ impl Smtp {
     fn command(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let (verb, argument) = split_verb(line.octets);
         cx.command(verb, line.last);
-        let command = match verb.to_ascii_uppercase().as_slice() {
+        let command = match &*verbs::upper(verb) {
             b"EHLO" | b"LHLO" => {
                 note_client(argument, line, cx);
                 Command::Ehlo
@@ -688,6 +688,7 @@ impl Machine for Smtp {
         Load {
             octets: self.pending.octets(|_| 0) + exchange + verb_like,
             has_open_login: self.auth.is_some() || self.verb_like.is_some(),
+            ..Load::default()
         }
     }
 

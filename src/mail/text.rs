@@ -16,6 +16,14 @@ impl Text {
     /// Makes octets from the wire safe.
     #[must_use]
     pub fn new(octets: &[u8]) -> Self {
+        // Nearly every text.
+        let are_plain = |octets: &[u8]| octets.iter().fold(true, |all, octet| all & matches!(octet, b' '..=b'~'));
+        if octets.len() <= TEXT_CHARS
+            && are_plain(octets)
+            && let Ok(plain) = std::str::from_utf8(octets)
+        {
+            return Self { text: plain.into(), is_lossy: false };
+        }
         let mut text = String::with_capacity(octets.len().min(TEXT_CHARS));
         let mut chars = 0;
         let mut is_lossy = false;

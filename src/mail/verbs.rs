@@ -1,5 +1,40 @@
 //! The commands of all protocols that are followed: what may be told of a client's words, because it is no secret.
 
+use std::ops::Deref;
+use zeroize::Zeroizing;
+
+/// Octets of a word that tell it from all others: no command, status or keyword is longer.
+const WORD: usize = 32;
+
+/// The beginning of a word in capitals; wiped, for it may be a secret in the wrong place.
+pub(super) struct Upper {
+    octets: Zeroizing<[u8; WORD]>,
+    len: usize,
+}
+
+/// The first octets of a word in capitals, without a buffer of its own.
+pub(super) fn upper(word: &[u8]) -> Upper {
+    let len = word.len().min(WORD);
+    let mut octets = Zeroizing::new([0; WORD]);
+    octets[..len].copy_from_slice(&word[..len]);
+    octets.make_ascii_uppercase();
+    Upper { octets, len }
+}
+
+impl Deref for Upper {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.octets[..self.len]
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Upper {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        **self == other[..]
+    }
+}
+
 /// In the order of their octets.
 const KNOWN: [&str; 78] = [
     "APOP",

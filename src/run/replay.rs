@@ -3,7 +3,7 @@
 use super::book::Book;
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, status, summary};
-use crate::capture::FileSet;
+use crate::capture::{Access, FileSet};
 use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
 use crate::ops::Progress;
@@ -50,7 +50,8 @@ const RECORD_BATCHES: usize = 64;
 /// The output cannot be written, or a thread ended by a fault.
 pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     let began = Instant::now();
-    let mut files = FileSet::open(&job.files);
+    let access = if job.workers == 0 { Access::Read } else { Access::Map };
+    let mut files = FileSet::open(&job.files, access);
     let inputs = files.names().to_vec();
     let unread: Vec<String> =
         files.problems().iter().filter(|problem| !problem.opened).map(ToString::to_string).collect();
@@ -113,16 +114,19 @@ fn refuse_overwriting(job: &ReplayJob) -> Result<(), Failure> {
 struct Watcher {
     began: Instant,
     progress: Progress<std::io::Stderr>,
+    /// Packets from which on the clock is looked at again.
+    due: u64,
 }
 
 impl Watcher {
     fn new(began: Instant, wanted: bool) -> Self {
-        Self { began, progress: Progress::new(std::io::stderr(), wanted && console::is_terminal()) }
+        Self { began, progress: Progress::new(std::io::stderr(), wanted && console::is_terminal()), due: 0 }
     }
 
     #[inline]
     fn tick(&mut self, files: &FileSet, packets: u64) {
-        if packets.is_multiple_of(PROGRESS_EVERY) {
+        if packets >= self.due {
+            self.due = packets + PROGRESS_EVERY;
             let (done, total) = files.position();
             self.progress.tick(done, total, packets, self.began.elapsed());
         }
@@ -139,12 +143,10 @@ fn inline(
     let mut engine = Engine::new(job.settings.clone());
     let mut records = Vec::new();
     let mut captured = 0;
-    while let Some(frame) = files.next_frame() {
-        captured += 1;
-        engine.push(&frame, &mut records);
-        if !records.is_empty() {
-            book.add(&mut records, sink)?;
-        }
+    while let Some(frames) = files.next_frames() {
+        captured += frames.count();
+        engine.push_all(frames.iter(), &mut records);
+        book.add(&mut records, sink)?;
         watcher.tick(files, captured);
     }
     engine.finish(&mut records);

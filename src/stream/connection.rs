@@ -164,6 +164,13 @@ impl Connection {
         self.reset.is_some()
     }
 
+    /// Whether octets wait for their turn.
+    #[must_use]
+    #[inline]
+    pub fn has_waiting(&self) -> bool {
+        self.halves.iter().any(|half| half.reorder.is_some())
+    }
+
     /// Takes the next segment of `side`. SYNs are the caller's.
     #[inline]
     pub fn push(
@@ -234,7 +241,7 @@ impl Connection {
         } else {
             self.keep(side, offset, payload, mark, env, receiver);
         }
-        if self.halves.iter().any(|half| half.reorder.is_some()) {
+        if self.has_waiting() {
             self.drain(env, receiver);
             self.note_stuck(clock);
         }

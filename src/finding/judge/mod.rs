@@ -182,7 +182,8 @@ pub struct Case {
     is_implicit_port: bool,
     ends: Ends,
     /// What the ends show of their software; nothing while there are new signs.
-    known: Option<Known>,
+    known_server: Option<Option<&'static Software>>,
+    known_client: Option<Option<&'static Software>>,
     offers: Offers,
     upgrade: Rare<Upgrade>,
     tls: Rare<Tls>,
@@ -215,7 +216,8 @@ impl Case {
             is_implicit_tls,
             is_implicit_port,
             ends: Ends::default(),
-            known: None,
+            known_server: None,
+            known_client: None,
             offers: Offers::default(),
             upgrade: Rare::default(),
             tls: Rare::default(),
@@ -262,8 +264,10 @@ impl Case {
 
     /// Takes one fact.
     pub fn observe(&mut self, mark: Mark, observation: Observation, court: &mut Court<'_>) {
-        if is_sign(&observation) {
-            self.known = None;
+        match sign_from(&observation) {
+            Some(Direction::ToServer) => self.known_client = None,
+            Some(Direction::ToClient) => self.known_server = None,
+            None => {}
         }
         match observation {
             Observation::Proxied { client, .. } => self.ends.proxied_client = Some(client),
@@ -383,26 +387,27 @@ impl Case {
 
     /// The software of both ends, as far as it shows itself by now.
     fn software(&mut self) -> Known {
-        *self.known.get_or_insert_with(|| {
-            let ends = &self.ends;
-            let protocol = self.flow.protocol;
-            let signs = ServerSigns {
+        let ends = &self.ends;
+        let protocol = self.flow.protocol;
+        let server = *self.known_server.get_or_insert_with(|| {
+            software::server(ServerSigns {
                 protocol,
                 banner: ends.banner.as_ref().map(Text::as_str),
                 capabilities: self.offers.list().map(|list| list.words.as_str()),
                 id: ends.server_id.as_ref().map(Text::as_str),
                 reply: None,
-            };
-            let server = software::server(signs);
-            let client = software::client(ClientSigns {
+            })
+        });
+        let client = *self.known_client.get_or_insert_with(|| {
+            software::client(ClientSigns {
                 protocol,
                 name: ends.client_name.as_ref().map(Text::as_str),
                 id: ends.client_id.as_ref().map(Text::as_str),
                 tag: ends.tag.as_ref().map(Text::as_str),
                 verbs: &ends.style,
-            });
-            Known { server, client }
-        })
+            })
+        });
+        Known { server, client }
     }
 
     /// One finding for each direction: the first of its overlaps, and how many octets they have.
@@ -529,17 +534,14 @@ impl Case {
 /// The numbers of all findings fit the set of those that were told.
 const _: () = assert!(super::catalogue::CATALOGUE.len() <= 64);
 
-/// Whether an end shows something of its software by this.
-fn is_sign(observation: &Observation) -> bool {
-    matches!(
-        observation,
-        Observation::Greeting(_)
-            | Observation::Client(_)
-            | Observation::Id(..)
-            | Observation::Tag(_)
-            | Observation::Command { .. }
-            | Observation::Capabilities(_)
-    )
+/// The direction whose sender may show something of its software by this.
+fn sign_from(observation: &Observation) -> Option<Direction> {
+    match observation {
+        Observation::Greeting(_) | Observation::Capabilities(_) => Some(Direction::ToClient),
+        Observation::Client(_) | Observation::Tag(_) | Observation::Command { .. } => Some(Direction::ToServer),
+        Observation::Id(direction, _) => Some(*direction),
+        _ => None,
+    }
 }
 
 /// Whether a login's outcome was told by the server itself: what it was asked in clear it answered in clear.

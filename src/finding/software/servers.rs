@@ -6,7 +6,8 @@
 use self::ServerSign::{Greets, GreetsAndLists, GreetsLike, Lists, Named, Replies};
 use super::{Known, Software, holds, holds_words, known, starts_with_words};
 use crate::mail::Protocol;
-use std::collections::HashMap;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use std::sync::LazyLock;
 
 /// What a server told of itself on one connection.
@@ -147,8 +148,8 @@ pub static SERVERS: [Known<ServerSign>; 46] = [
 type Place = (usize, &'static [&'static str]);
 
 /// Names by their first words, in the list's order.
-static NAMES: LazyLock<HashMap<&str, Vec<Place>>> = LazyLock::new(|| {
-    let mut names: HashMap<_, Vec<_>> = HashMap::new();
+static NAMES: LazyLock<HashMap<&str, Vec<Place>, RandomState>> = LazyLock::new(|| {
+    let mut names: HashMap<_, Vec<_>, _> = HashMap::default();
     for (row, known) in SERVERS.iter().enumerate() {
         for sign in known.signs {
             if let Named(name) = sign {
@@ -159,22 +160,39 @@ static NAMES: LazyLock<HashMap<&str, Vec<Place>>> = LazyLock::new(|| {
     names
 });
 
+/// Octets of the longest first word.
+const LONGEST: usize = 24;
+
 /// The software of a server, by what it calls itself before what it does.
 #[must_use]
 pub fn server(signs: ServerSigns<'_>) -> Option<&'static Software> {
     // Nearly every text holds none of the first words of names.
     let row = |text: &str| {
-        let words = products(signs.protocol, text);
-        let begins = |at: usize, name: &[&str]| words[at..].iter().take(name.len()).eq(name);
-        let row_at = |at: usize| {
-            let names = NAMES.get(words[at].as_str())?;
-            names.iter().find(|(_, name)| begins(at, name)).map(|(row, _)| *row)
-        };
-        (0..words.len()).filter_map(row_at).min()
+        let mut words = products(signs.protocol, text);
+        let mut first = None;
+        while let Some(word) = words.next() {
+            let begins = |name: &[&str]| {
+                let mut rest = words.clone();
+                name[1..].iter().all(|wanted| rest.next().is_some_and(|word| word.eq_ignore_ascii_case(wanted)))
+            };
+            let found = named(word).iter().find(|(_, name)| begins(name)).map(|(row, _)| *row);
+            first = first.into_iter().chain(found).min();
+        }
+        first
     };
     let by_name = [signs.id, signs.banner].into_iter().flatten().filter_map(row).min().map(|row| &SERVERS[row]);
     let known = by_name.or_else(|| SERVERS.iter().find(|known| known.signs.iter().any(|sign| shows(sign, signs))));
     known.map(|known| &known.software)
+}
+
+/// The names that begin with a word, in capitals or not.
+fn named(word: &str) -> &'static [Place] {
+    let mut lower = [0; LONGEST];
+    let Some(lower) = lower.get_mut(..word.len()) else { return &[] };
+    lower.copy_from_slice(word.as_bytes());
+    lower.make_ascii_lowercase();
+    let names = std::str::from_utf8(lower).ok().and_then(|word| NAMES.get(word));
+    names.map_or(&[], Vec::as_slice)
 }
 
 /// Whether it behaves as the sign says.
@@ -218,16 +236,15 @@ fn is_toolkit_version(word: &str) -> bool {
 }
 
 /// The words of a text that may name a product.
-fn products(protocol: Protocol, text: &str) -> Vec<String> {
+fn products(protocol: Protocol, text: &str) -> impl Iterator<Item = &str> + Clone {
     // RFC 5321 section 4.2: the first word is the host's name, and hosts are named after what they run.
     let skipped = usize::from(matches!(protocol, Protocol::Smtp | Protocol::Lmtp));
-    text.split_ascii_whitespace().skip(skipped).filter_map(product).collect()
+    text.split_ascii_whitespace().skip(skipped).filter_map(product)
 }
 
 /// The name in a word such as `(Dovecot)` or `Mercury/32`; none in a host's or domain's name.
-fn product(word: &str) -> Option<String> {
+fn product(word: &str) -> Option<&str> {
     let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let is_domain = word.split_once('.').is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-    let name = word.split('/').next().unwrap_or_default();
-    (!is_domain && !word.contains('@')).then(|| name.to_ascii_lowercase())
+    (!is_domain && !word.contains('@')).then(|| word.split('/').next().unwrap_or_default())
 }
