@@ -6,6 +6,7 @@ mod doubt;
 mod feed;
 mod tail;
 
+use crate::finding::software::Recogniser;
 use crate::finding::{Case, Court, Ending, Flow, Policy, Record};
 use crate::limits::{
     EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
@@ -181,6 +182,7 @@ struct Shared {
     pool: Pool,
     counters: Counters,
     out: Out,
+    recogniser: Recogniser,
     /// Connections that are read twice.
     doubts: usize,
     /// Octets that flows take besides their places in the table.
@@ -286,6 +288,7 @@ impl Engine {
                 pool: Pool::new(settings.limits.reorder_buffers),
                 counters: Counters::default(),
                 out: Out::default(),
+                recogniser: Recogniser::default(),
                 doubts: 0,
                 octets: 0,
                 settings,
@@ -693,9 +696,9 @@ impl Live {
         // What neither has octets nor sets any free adds none.
         let may_add = !segment.payload.is_empty() || is_overdue || self.connection.has_waiting();
         let origin = talk.origin(side, segment, &mut shared.counters.stream);
-        let Shared { settings, pool, counters, out, doubts, .. } = shared;
+        let Shared { settings, pool, counters, out, doubts, recogniser, .. } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
-        let mut feed = Feed { talk, settings, out, records, doubts, at: frame.at, origin };
+        let mut feed = Feed { talk, settings, out, recogniser, records, doubts, at: frame.at, origin };
         if is_overdue {
             feed.give_up_waiting();
         }
@@ -789,9 +792,10 @@ impl Live {
             other => other,
         };
         let last = self.talk.last;
-        let Shared { settings, pool, counters, out, doubts, .. } = shared;
+        let Shared { settings, pool, counters, out, doubts, recogniser, .. } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
-        let mut feed = Feed { talk: &mut self.talk, settings, out, records, doubts, at: last, origin: None };
+        let mut feed =
+            Feed { talk: &mut self.talk, settings, out, recogniser, records, doubts, at: last, origin: None };
         if !matches!(feed.talk.app, App::Done(_)) || feed.talk.doubt.is_some() {
             self.connection.finish(last, &mut env, &mut feed);
         }
@@ -811,7 +815,7 @@ impl Live {
         };
         if let App::Mail(_, case) | App::Done(case) = talk.app {
             counters.mail_flows += 1;
-            let mut court = Court { key: &settings.key, policy: &settings.policy, records };
+            let mut court = Court { key: &settings.key, policy: &settings.policy, recogniser, records };
             case.conclude(&ending, &mut court);
         }
     }

@@ -4,6 +4,7 @@
 use super::doubt::{Copies, Doubt, Told, Trust, facts, prints, retain_news};
 use super::tail::Origin;
 use super::{App, Settings, Talk};
+use crate::finding::software::Recogniser;
 use crate::finding::{Case, Court, Record};
 use crate::limits::{CONFLICTS, DOUBTS};
 use crate::mail::{
@@ -17,6 +18,7 @@ pub(super) struct Feed<'a> {
     pub(super) talk: &'a mut Talk,
     pub(super) settings: &'a Settings,
     pub(super) out: &'a mut Out,
+    pub(super) recogniser: &'a mut Recogniser,
     pub(super) records: &'a mut Vec<Record>,
     /// Second readings under way in this engine.
     pub(super) doubts: &'a mut usize,
@@ -432,7 +434,12 @@ impl Feed<'_> {
     /// Lets the case judge what was noted.
     pub(super) fn judge(&mut self) {
         if let App::Mail(_, case) | App::Done(case) = &mut self.talk.app {
-            let mut court = Court { key: &self.settings.key, policy: &self.settings.policy, records: self.records };
+            let mut court = Court {
+                key: &self.settings.key,
+                policy: &self.settings.policy,
+                recogniser: self.recogniser,
+                records: self.records,
+            };
             for (mark, observation) in self.out.drain() {
                 let is_in = matches!(&observation, Observation::Login(attempt) if attempt.outcome == Outcome::Accepted);
                 case.observe(mark, observation, &mut court);

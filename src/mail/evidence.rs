@@ -11,6 +11,10 @@ use super::{Protocol, mechanisms, nntp, other, sasl, verbs};
 pub(super) struct Evidence<'a> {
     pub(super) client: &'a [u8],
     pub(super) server: &'a [u8],
+    /// Of [`client_lines`].
+    pub(super) client_lines: Vec<&'a [u8]>,
+    /// Of [`lines`].
+    pub(super) server_lines: Vec<&'a [u8]>,
     /// The protocol usual on the server's port.
     pub(super) hint: Option<Protocol>,
     /// FTP is usual there.
@@ -44,22 +48,12 @@ impl Evidence<'_> {
         self.client.len().max(self.server.len())
     }
 
-    /// The client's lines, without a message that SMTP carries: that may hold any protocol's commands.
     fn client_lines(&self) -> impl Iterator<Item = &[u8]> {
-        let (mut is_smtp, mut has_mail, mut in_message) = (None, false, false);
-        lines(self.client).take_while(move |line| {
-            if is_smtp.is_none() && is_any_command(line) {
-                is_smtp = Some(is_smtp_command(line));
-            }
-            has_mail |= begins(line, b"MAIL FROM:");
-            let is_before = !in_message;
-            in_message |= is_smtp == Some(true) && has_mail && line.eq_ignore_ascii_case(b"DATA");
-            is_before
-        })
+        self.client_lines.iter().copied()
     }
 
     fn server_lines(&self) -> impl Iterator<Item = &[u8]> {
-        lines(self.server)
+        self.server_lines.iter().copied()
     }
 
     /// RFC 2244 §6.1: `* ACAP` and the capabilities, or the same BYE as IMAP's, which only the port tells apart.
@@ -283,6 +277,20 @@ pub(super) fn may_be_greeting(octets: &[u8]) -> bool {
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = text.split(|&c| c == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines.filter(|line| !line.is_empty()).take(LINES)
+}
+
+/// The client's lines, without a message that SMTP carries: that may hold any protocol's commands.
+pub(super) fn client_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut is_smtp, mut has_mail, mut in_message) = (None, false, false);
+    lines(text).take_while(move |line| {
+        if is_smtp.is_none() && is_any_command(line) {
+            is_smtp = Some(is_smtp_command(line));
+        }
+        has_mail |= begins(line, b"MAIL FROM:");
+        let is_before = !in_message;
+        in_message |= is_smtp == Some(true) && has_mail && line.eq_ignore_ascii_case(b"DATA");
+        is_before
+    })
 }
 
 /// Lines looked at: replies are compared with all commands, so their number must not be the sender's to choose.

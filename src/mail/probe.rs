@@ -3,7 +3,7 @@
 //! Octets are kept until the decision and then handed to the detector in the order in which they came, at their places
 //! in the stream; a PROXY preamble before the client's is noted and left out.
 
-use super::evidence::{Evidence, may_be_greeting};
+use super::evidence::{self, Evidence, may_be_greeting};
 use super::observe::{Confidence, Observation, Out};
 use super::proxy::{self, Preamble};
 use super::tls::looks_like_client_hello;
@@ -172,13 +172,17 @@ impl Probe {
         let skip = self.preamble_len(is_swapped);
         // Where it is not known who the client is, neither end's preamble speaks against mail.
         let skip_other = if known.is_sure_of_ends { 0 } else { self.preamble_len(!is_swapped) };
+        let spoke_first = self.client_spoke_first(client, skip);
+        let (client_text, server_text) = (&self.text[client][skip..], &self.text[server][skip_other..]);
         Evidence {
-            client: &self.text[client][skip..],
-            server: &self.text[server][skip_other..],
+            client: client_text,
+            server: server_text,
+            client_lines: evidence::client_lines(client_text).collect(),
+            server_lines: evidence::lines(server_text).collect(),
             hint: known.hint.map(|hint| hint.protocol),
             is_ftp_port: FTP_PORTS.contains(&known.ports[server]),
             has_start: !known.is_midstream && !self.has_gap[server],
-            spoke_first: self.client_spoke_first(client, skip),
+            spoke_first,
         }
     }
 

@@ -47,6 +47,7 @@ pub(super) fn finding<'a>(
     let user = finding.user.as_ref().filter(|_| key.holds_user());
     let scale = SEVERITY_SCALE[usize::from(finding.severity.clamp(1, 5)) - 1];
     let mut line = base(sentence::finding(collected, inputs), FINDING, collected.last, inputs);
+    let (first, last) = (rfc3339(collected.first.time), line.timestamp);
     line.event = Event {
         kind: if finding.severity >= 2 { "alert" } else { "event" },
         category: categories(entry.category),
@@ -57,8 +58,8 @@ pub(super) fn finding<'a>(
         id: Letters(collected.uid.letters()),
         severity: Some(scale),
         risk_score: Some(scale),
-        start: Some(rfc3339(collected.first.time)),
-        end: Some(rfc3339(collected.last.time)),
+        start: Some(first),
+        end: Some(last),
         reason: Some(entry.description),
         ..line.event
     };
@@ -72,8 +73,8 @@ pub(super) fn finding<'a>(
     own.confidence = finding.confidence.name();
     own.severity = Some(severity_name(finding.severity));
     own.count = Some(collected.count);
-    own.first_seen = Some(rfc3339(collected.first.time));
-    own.last_seen = Some(rfc3339(collected.last.time));
+    own.first_seen = Some(first);
+    own.last_seen = Some(last);
     own.distinct = finding.flow.map(|_| Distinct { clients: collected.clients, users: collected.users });
     own.login = finding.outcome.map(|outcome| finding_login(collected, outcome));
     own.starttls = finding.starttls.as_ref().map(starttls);

@@ -8,7 +8,7 @@ use crate::mail::{PROTOCOLS, Protocol, Reason, Text};
 use crate::ops::{FindingLine, SessionLine};
 use crate::output::Event;
 use crate::run::Failure;
-use crate::wire::PacketRef;
+use crate::wire::{Endpoint, PacketRef};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,11 +25,19 @@ const USERS: usize = 1000;
 pub(super) struct Tally {
     sessions: [[u64; 4]; PROTOCOLS.len()],
     logins: BTreeMap<&'static str, u64>,
-    findings: BTreeMap<(std::cmp::Reverse<u8>, FindingId, String), Line>,
+    findings: BTreeMap<(std::cmp::Reverse<u8>, FindingId, Subject), Line>,
     pub(super) incomplete_sessions: u64,
     pub(super) worst_severity: u8,
     /// Not judged against others.
     pub(super) uncompared: u64,
+}
+
+/// What findings of one line are about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Capture,
+    Server(Endpoint),
+    Places(usize),
 }
 
 #[derive(Default)]
@@ -77,9 +85,9 @@ impl Tally {
         self.worst_severity = self.worst_severity.max(finding.severity);
         let places = finding.evidence.as_ref().map_or(0, |evidence| evidence.places.len());
         let server = match finding.flow {
-            Some(flow) if places == 0 => SocketAddr::new(flow.server.ip(), flow.server.port).to_string(),
-            Some(_) => format!("{places} places"),
-            None => String::new(),
+            Some(flow) if places == 0 => Subject::Server(flow.server),
+            Some(_) => Subject::Places(places),
+            None => Subject::Capture,
         };
         let line = self.findings.entry((std::cmp::Reverse(finding.severity), finding.id, server)).or_default();
         line.count += collected.count;
@@ -122,8 +130,12 @@ impl Tally {
             severity: severity.0,
             id: id.name(),
             title: id.entry().title,
-            server: server.clone(),
-            is_service: server.parse::<SocketAddr>().is_ok(),
+            server: match server {
+                Subject::Capture => String::new(),
+                Subject::Server(server) => SocketAddr::new(server.ip(), server.port).to_string(),
+                Subject::Places(places) => format!("{places} places"),
+            },
+            is_service: matches!(server, Subject::Server(_)),
             clients: line.clients,
             users: line.users.clone(),
             count: line.count,

@@ -14,7 +14,7 @@ mod transport;
 use super::catalogue::FindingId;
 use super::policy::{Policy, is_on_one_host};
 use super::record::{Coverage, Finding, Flow, Offer, Record, Session, Starttls, TlsFacts};
-use super::software::{self, ClientSigns, ServerSigns, Software};
+use super::software::{self, ClientSigns, Recogniser, ServerSigns, Software};
 use super::uid::Uid;
 use crate::mail::{
     Confidence, ContentStep, End, Injection, Instruction, Observation, Outcome, Protocol, Reason, StarttlsReply, Text,
@@ -53,6 +53,8 @@ pub struct Court<'a> {
     pub key: &'a FingerprintKey,
     /// The operator's settings.
     pub policy: &'a Policy,
+    /// Servers that were recognised before.
+    pub recogniser: &'a mut Recogniser,
     /// Takes what is found.
     pub records: &'a mut Vec<Record>,
 }
@@ -372,7 +374,7 @@ impl Case {
         }
         self.raised |= 1 << finding.id as u8;
         finding.severity = self.weigh(&finding, court.policy);
-        Known { server: finding.server_software, client: finding.client_software } = self.software();
+        Known { server: finding.server_software, client: finding.client_software } = self.software(court.recogniser);
         if severity::is_exposure(finding.id) {
             let uid = Uid::of(&finding, "");
             finding.uid = Some(uid);
@@ -386,11 +388,11 @@ impl Case {
     }
 
     /// The software of both ends, as far as it shows itself by now.
-    fn software(&mut self) -> Known {
+    fn software(&mut self, recogniser: &mut Recogniser) -> Known {
         let ends = &self.ends;
         let protocol = self.flow.protocol;
         let server = *self.known_server.get_or_insert_with(|| {
-            software::server(ServerSigns {
+            recogniser.server(ServerSigns {
                 protocol,
                 banner: ends.banner.as_ref().map(Text::as_str),
                 capabilities: self.offers.list().map(|list| list.words.as_str()),
@@ -486,7 +488,7 @@ impl Case {
             let gap = Finding::new(FindingId::CoverageGap, None, ending.at, Confidence::Confirmed);
             court.records.push(Record::Finding(Box::new(Finding { missing: Some(reason), ..gap })));
         }
-        let known = self.software();
+        let known = self.software(court.recogniser);
         let session = Session {
             flow: self.flow,
             end: ending.at,

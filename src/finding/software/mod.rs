@@ -4,12 +4,14 @@
 //! Software that is not known for sure is not named; what several have in common is no sign of any.
 
 mod clients;
+mod recogniser;
 mod servers;
 #[cfg(test)]
 mod tests;
 
 use crate::mail::contains_ignoring_case;
 pub use clients::{CLIENTS, ClientSigns, client};
+pub use recogniser::Recogniser;
 pub use servers::{SERVERS, ServerSigns, server};
 
 /// A product, as its makers call it.
