@@ -1,233 +1,229 @@
-//! Throughput of the core by named scenario: frames made in memory from a fixed seed, through one engine.
-//!
-//! `mix` is what a span port of an office shows: nineteen octets in twenty are no mail. `mail` is mail sessions with
-//! messages, `logins` is tiny sessions that log in and leave. Each is measured in octets and in packets a second.
+//! Throughput of the parts of the core and of the whole, over the scenarios of `traffic`, in octets and in packets a
+//! second.
 
 #![allow(missing_docs, reason = "criterion_group! makes a public function without documentation")]
 
+mod traffic;
+
 use barewire::engine::Engine;
-use barewire::testing::{Captured, Link, Packet, Random, Speaker, Transcript, frames, settings};
-use barewire::wire::{Endpoint, LinkType, Timestamp};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use barewire::finding::Record;
+use barewire::output::{Encoder, Event, Inputs};
+use barewire::pipeline::{Dispatcher, Feed, Overflow, channels};
+use barewire::stream::{Connection, Counts, Env, FlowKey, FlowTable, Mark, Pool, Receiver, Side};
+use barewire::testing::{Captured, Link, Random, collect, frames, run_frames, settings};
+use barewire::wire::{Endpoint, PacketRef, SeqNumber, Timestamp, decode, open};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::thread;
+use std::time::Duration;
+use traffic::{PROTOCOLS, SCENARIOS, login, message, numbered, octets, scenario, session, shuffle, until};
 
-/// Octets of frames of each scenario.
-const SIZE: usize = 8 << 20;
+/// Octets of a long message.
+const MESSAGE: usize = 4 << 20;
 
-/// Connections that are open at once.
-const OPEN: usize = 24;
-
-fn scenarios() -> [(&'static str, Vec<Captured>); 3] {
-    [("mix", mix()), ("mail", until(mail)), ("logins", until(logins))]
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    // The least that criterion takes: all groups together should take a minute or two.
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group
 }
 
-/// Connections of one kind, mingled, until there is enough.
-fn until(kind: fn(u32, &mut Random) -> Transcript) -> Vec<Captured> {
-    let mut random = Random::new(7);
-    let mut done = Vec::new();
-    let mut size = 0;
-    let mut number = 0;
-    while size < SIZE {
-        let mut connections = Vec::new();
-        for _ in 0..OPEN {
-            connections.push(frames(&between(kind(number, &mut random), number).play(), Link::Ethernet));
-            number += 1;
-        }
-        let mingled = mingle(connections, &mut random);
-        size += octets(&mingled);
-        done.extend(mingled);
-    }
-    stamp(done)
-}
-
-fn octets(frames: &[Captured]) -> usize {
-    frames.iter().map(|frame| frame.octets.len()).sum()
-}
-
-/// Each connection has its own client and one of a few hundred servers.
-fn between(transcript: Transcript, number: u32) -> Transcript {
-    let port = transcript.play()[0].destination.port;
-    let client = Endpoint { address: Endpoint::v4(0x0a00_0000 + number % 5000), port: 1024 + (number % 60_000) as u16 };
-    transcript.between(client, Endpoint { address: Endpoint::v4(0xc633_6400 + number % 250), port })
-}
-
-/// Takes the next frame from a random one of the connections.
-fn mingle(connections: Vec<Vec<Captured>>, random: &mut Random) -> Vec<Captured> {
-    let mut rest: Vec<_> = connections.into_iter().map(Vec::into_iter).collect();
-    let mut mingled = Vec::new();
-    while !rest.is_empty() {
-        let pick = random.below(rest.len());
-        match rest[pick].next() {
-            Some(frame) => mingled.push(frame),
-            None => drop(rest.swap_remove(pick)),
-        }
-    }
-    mingled
-}
-
-/// A frame every ten microseconds.
-fn stamp(mut frames: Vec<Captured>) -> Vec<Captured> {
-    for (index, frame) in frames.iter_mut().enumerate() {
-        frame.time = Timestamp(1_700_000_000_000_000_000 + index as u64 * 10_000);
-    }
-    frames
-}
-
-fn said(transcript: Transcript, lines: &str) -> Transcript {
-    lines.lines().fold(transcript, |transcript, line| {
-        let speaker = if line.starts_with("C:") { Speaker::Client } else { Speaker::Server };
-        transcript.say(speaker, format!("{}\r\n", &line[3..]).as_bytes())
-    })
-}
-
-/// A message of 2 to 200 KB.
-fn message(random: &mut Random) -> Vec<u8> {
-    let size = 2000 + random.below(198_000);
-    let mut text = b"Subject: figures\r\n\r\n".to_vec();
-    while text.len() < size {
-        text.extend_from_slice(format!("{:060x} and so on\r\n", random.draw()).as_bytes());
-    }
-    text
-}
-
-fn mail(number: u32, random: &mut Random) -> Transcript {
-    let text = message(random);
-    match number % 3 {
-        0 => {
-            let hello = "S: 220 mx ESMTP\nC: EHLO me\nS: 250-mx\nS: 250 SIZE\nC: MAIL FROM:<a@example.com>\nS: 250 ok\n\
-                         C: RCPT TO:<b@example.org>\nS: 250 ok\nC: DATA\nS: 354 go on";
-            let sent = said(Transcript::new(25), hello).say(Speaker::Client, &text);
-            said(sent, "C: .\nS: 250 queued\nC: QUIT\nS: 221 bye")
-        }
-        1 => {
-            let hello = "S: +OK ready\nC: USER ann\nS: +OK\nC: PASS made-up\nS: +OK in\nC: RETR 1\nS: +OK follows";
-            let fetched = said(Transcript::new(110), hello).say(Speaker::Server, &text);
-            said(fetched, "S: .\nC: QUIT\nS: +OK bye")
-        }
-        _ => {
-            let hello = "S: * OK ready\nC: a1 LOGIN ann made-up\nS: a1 OK in\nC: a2 SELECT INBOX\nS: a2 OK done";
-            let fetch = format!("C: a3 FETCH 1 BODY[]\nS: * 1 FETCH (BODY[] {{{}}}", text.len());
-            let fetched = said(said(Transcript::new(143), hello), &fetch).say(Speaker::Server, &text);
-            said(fetched, "S: )\nS: a3 OK done\nC: a4 LOGOUT\nS: * BYE\nS: a4 OK done")
-        }
-    }
-}
-
-fn logins(number: u32, _: &mut Random) -> Transcript {
-    let (port, lines) = match number % 3 {
-        0 => (
-            587,
-            "S: 220 mx ESMTP\nC: EHLO me\nS: 250-mx\nS: 250-STARTTLS\nS: 250 AUTH PLAIN\n\
-             C: AUTH PLAIN AGFubgBtYWRlLXVw\nS: 235 in\nC: QUIT\nS: 221 bye",
-        ),
-        1 => (110, "S: +OK ready\nC: USER ann\nS: +OK\nC: PASS made-up\nS: +OK in\nC: QUIT\nS: +OK bye"),
-        _ => (143, "S: * OK ready\nC: a1 LOGIN ann made-up\nS: a1 OK in\nC: a2 LOGOUT\nS: * BYE\nS: a2 OK done"),
-    };
-    said(Transcript::new(port), lines)
-}
-
-/// TLS on 443: hellos, then records.
-fn web_tls(_: u32, random: &mut Random) -> Transcript {
-    let hello = |kind: u8| [&[0x16, 3, 1, 2, 0, kind, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
-    let mut transcript = Transcript::new(443).say(Speaker::Client, &hello(1)).say(Speaker::Server, &hello(2));
-    for _ in 0..4 {
-        let request = record(300, random);
-        transcript = transcript.say(Speaker::Client, &request);
-        let size = 4000 + random.below(12_000);
-        let response = record(size, random);
-        transcript = transcript.say(Speaker::Server, &response);
-    }
-    transcript
-}
-
-fn record(len: usize, random: &mut Random) -> Vec<u8> {
-    let mut octets = vec![0x17, 3, 3, (len >> 8) as u8, len as u8];
-    octets.extend((0..len).map(|_| random.draw() as u8));
-    octets
-}
-
-/// HTTP on 80.
-fn web(_: u32, random: &mut Random) -> Transcript {
-    let body = message(random);
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
-    Transcript::new(80)
-        .say(Speaker::Client, b"GET /a/page HTTP/1.1\r\nHost: www.example\r\n\r\n")
-        .say(Speaker::Server, &[head, body].concat())
-}
-
-/// Datagrams to port 443, as QUIC sends them.
-fn datagrams(random: &mut Random) -> Vec<Captured> {
-    let template = Transcript::new(443).say(Speaker::Client, &[0x40; 1200]).play().swap_remove(3);
-    let frame = |octets: Vec<u8>| Captured { time: template.time, link_type: LinkType::ETHERNET, octets };
-    let datagram = |packet: &Packet| {
-        let mut octets = packet.octets(Link::Ethernet);
-        // The protocol field of the IPv4 header: UDP.
-        octets[14 + 9] = 17;
-        frame(octets)
-    };
-    (0..20 + random.below(200)).map(|_| datagram(&template)).collect()
-}
-
-fn mix() -> Vec<Captured> {
-    let mut random = Random::new(11);
-    let mut done = Vec::new();
-    let mut sizes = [0, 0];
-    let mut number = 0;
-    while sizes[0] + sizes[1] < SIZE {
-        let mut connections = Vec::new();
-        for _ in 0..OPEN {
-            number += 1;
-            let is_mail = sizes[1] * 19 <= sizes[0];
-            let frames_of = |transcript| frames(&between(transcript, number).play(), Link::Ethernet);
-            let connection = match number % 3 {
-                _ if is_mail => {
-                    frames_of(if number % 2 == 0 { mail(number, &mut random) } else { logins(number, &mut random) })
-                }
-                0 => frames_of(web_tls(number, &mut random)),
-                1 => frames_of(web(number, &mut random)),
-                _ => datagrams(&mut random),
-            };
-            sizes[usize::from(is_mail)] += octets(&connection);
-            connections.push(connection);
-        }
-        done.extend(mingle(connections, &mut random));
-    }
-    stamp(done)
+fn throughput(frames: &[Captured]) -> Throughput {
+    Throughput::ElementsAndBytes { elements: frames.len() as u64, bytes: octets(frames) as u64 }
 }
 
 fn replay(frames: &[Captured], mut engine: Engine) -> Engine {
     let mut records = Vec::new();
-    for (index, captured) in frames.iter().enumerate() {
-        engine.push(&captured.frame(index as u64 + 1, captured.time), &mut records);
-        records.clear();
-    }
+    engine.push_all(numbered(frames), &mut records);
     engine.finish(&mut records);
     black_box(records.len());
     engine
 }
 
-fn benches(criterion: &mut Criterion) {
-    let scenarios = scenarios();
-    for (name, frames) in &scenarios {
-        let counters = *replay(frames, Engine::new(settings())).counters();
-        assert!(counters.is_balanced() && counters.mail_flows >= 5, "{name}: {counters:?}");
+/// The frames through an engine of their own; making it is not measured, nor is dropping it.
+fn bench_replay(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, frames: &[Captured]) {
+    let counters = *replay(frames, Engine::new(settings())).counters();
+    assert!(counters.is_balanced(), "{name}: {counters:?}");
+    group.throughput(throughput(frames));
+    group.bench_function(name, |bencher| {
+        let engine = || Engine::new(settings());
+        bencher.iter_batched(engine, |engine| replay(frames, engine), BatchSize::PerIteration);
+    });
+}
+
+fn engine(criterion: &mut Criterion) {
+    let mut group = group(criterion, "engine");
+    for name in SCENARIOS {
+        let frames = scenario(name).expect("a scenario");
+        bench_replay(&mut group, name, &frames);
     }
-    for unit in ["octets", "packets"] {
-        let mut group = criterion.benchmark_group(unit);
-        group.sample_size(20);
-        for (name, frames) in &scenarios {
-            group.throughput(match unit {
-                "octets" => Throughput::Bytes(octets(frames) as u64),
-                _ => Throughput::Elements(frames.len() as u64),
-            });
-            group.bench_function(*name, |bencher| {
-                let engine = || Engine::new(settings());
-                bencher.iter_batched(engine, |engine| replay(frames, engine), BatchSize::PerIteration);
-            });
+    group.finish();
+}
+
+fn detectors(criterion: &mut Criterion) {
+    let mut group = group(criterion, "detectors");
+    for name in PROTOCOLS {
+        bench_replay(&mut group, name, &until(1 << 20, |_, _| login(name)));
+    }
+    group.finish();
+}
+
+fn skipping(criterion: &mut Criterion) {
+    let mut group = group(criterion, "skipping");
+    let text = message(MESSAGE, &mut Random::new(19));
+    for name in PROTOCOLS {
+        bench_replay(&mut group, name, &frames(&session(name, &text).play(), Link::Ethernet));
+    }
+    group.finish();
+}
+
+fn decoding(criterion: &mut Criterion) {
+    let mut group = group(criterion, "decoding");
+    for name in ["mix", "logins"] {
+        let frames = scenario(name).expect("a scenario");
+        group.throughput(throughput(&frames));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| numbered(black_box(&frames)).filter(|frame| open(frame).is_ok()).count());
+        });
+    }
+    group.finish();
+}
+
+/// Flows that are there, each looked up and touched, in an order that no cache foresees.
+fn table(criterion: &mut Criterion) {
+    let mut group = group(criterion, "table");
+    for flows in [1_000_u32, 100_000] {
+        let server = Endpoint { address: Endpoint::v4(0xc633_6400), port: 443 };
+        let client = |number: u32| Endpoint { address: Endpoint::v4(0x0a00_0000 + number), port: 40_001 };
+        let mut keys: Vec<FlowKey> = (0..flows).map(|number| FlowKey::between(client(number), server).0).collect();
+        let mut table = FlowTable::<[u64; 4]>::new(keys.len());
+        for key in &keys {
+            table.touch(table.hash(key), key, None, Timestamp(0));
         }
-        group.finish();
+        shuffle(&mut keys, &mut Random::new(23));
+        let mut clock = 0;
+        group.throughput(Throughput::Elements(keys.len() as u64));
+        group.bench_function(format!("{flows} flows"), |bencher| {
+            bencher.iter(|| {
+                for key in &keys {
+                    clock += 10_000;
+                    let hash = table.hash(key);
+                    let found = table.find(hash, key);
+                    let (slot, _) = table.touch(hash, key, found, Timestamp(clock));
+                    table.value(slot)[0] += 1;
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+#[derive(Default)]
+struct Counting(u64);
+
+impl Receiver for Counting {
+    fn data(&mut self, _: Side, _: u64, octets: &[u8], _: Mark) {
+        self.0 += octets.len() as u64;
+    }
+
+    fn gap(&mut self, side: Side, offset: u64, len: u64, _: PacketRef) {
+        panic!("{len} octets of {side:?} are missing at {offset}");
     }
 }
 
-criterion_group!(replaying, benches);
-criterion_main!(replaying);
+/// One connection, of whose frames some per cent change places with the next one.
+fn reassembly(criterion: &mut Criterion) {
+    let mut group = group(criterion, "reassembly");
+    let text = message(MESSAGE, &mut Random::new(29));
+    let packets = session("pop3", &text).play();
+    let said: usize = packets.iter().map(|packet| packet.payload.len()).sum();
+    let begin = [packets[0].seq, packets[1].seq];
+    for percent in [0, 1, 10] {
+        let mut random = Random::new(31);
+        // Without the two SYNs, which are not the connection's to take.
+        let mut frames = frames(&packets[2..], Link::Ethernet);
+        for at in 1..frames.len() {
+            if random.chance(percent) {
+                frames.swap(at - 1, at);
+            }
+        }
+        let segments: Vec<_> = numbered(&frames)
+            .map(|frame| {
+                let segment = decode(&frame).expect("a segment");
+                let side = if segment.source == packets[0].source { Side::A } else { Side::B };
+                (side, segment, frame.at)
+            })
+            .collect();
+        group.throughput(throughput(&frames));
+        group.bench_function(format!("{percent} % out of order"), |bencher| {
+            bencher.iter(|| {
+                let (mut connection, mut receiver) = (Connection::default(), Counting::default());
+                let mut env = Env { pool: &mut Pool::new(2), counts: &mut Counts::default() };
+                for (side, seq) in [Side::A, Side::B].into_iter().zip(begin) {
+                    connection.place(side, SeqNumber(seq).advance(1));
+                    connection.mark_captured(side);
+                }
+                for (side, segment, at) in &segments {
+                    connection.push(*side, segment, *at, at.time, &mut env, &mut receiver);
+                }
+                assert_eq!(receiver.0, said as u64, "all that was said is handed over");
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The scenario `mix` as `replay` with one worker takes it: frames are copied into batches, another thread reads these.
+fn pipeline(criterion: &mut Criterion) {
+    let mut group = group(criterion, "pipeline");
+    let frames = scenario("mix").expect("a scenario");
+    group.throughput(throughput(&frames));
+    group.bench_function("mix", |bencher| {
+        let prepare = || (channels(1, Overflow::Wait), Engine::new(settings()));
+        let run = |((mut dispatcher, feeds), mut engine): ((Dispatcher, Vec<Feed>), Engine)| {
+            thread::scope(|scope| {
+                scope.spawn(|| feeds[0].run(&mut engine, |records| records.clear()));
+                for frame in numbered(&frames) {
+                    dispatcher.push(&frame, None);
+                }
+                dispatcher.finish();
+                dispatcher.flush();
+                drop(dispatcher);
+            });
+            engine
+        };
+        bencher.iter_batched(prepare, run, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+fn writing(criterion: &mut Criterion) {
+    let mut group = group(criterion, "writing");
+    let (records, _) = run_frames(&scenario("logins").expect("a scenario"));
+    let collected = collect(&records);
+    let findings: Vec<_> = collected.iter().map(Event::Finding).collect();
+    let logins: Vec<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Login(login) => Some(Event::Login(login)),
+            _ => None,
+        })
+        .collect();
+    for (name, events) in [("findings", findings), ("logins", logins)] {
+        let mut encoder = Encoder::new(Inputs { names: vec!["input.pcap".to_owned()], is_live: false });
+        let mut lines = Vec::new();
+        let mut write = || {
+            lines.clear();
+            events.iter().for_each(|event| encoder.encode(event, &mut lines));
+            lines.len()
+        };
+        group.throughput(Throughput::ElementsAndBytes { elements: events.len() as u64, bytes: write() as u64 });
+        group.bench_function(name, |bencher| bencher.iter(&mut write));
+    }
+    group.finish();
+}
+
+criterion_group!(parts, decoding, table, reassembly, detectors, skipping, writing);
+criterion_group!(whole, engine, pipeline);
+criterion_main!(parts, whole);
