@@ -19,7 +19,7 @@ use crate::stream::{
 };
 use crate::wire::{
     Datagram, Defragmenter, Flags, Fragments, Frame, LinkType, PacketRef, Refusal, Segment, SeqNumber, Skip, Timestamp,
-    Tunnel, Unread, open,
+    Tunnel, Unread, glance, open,
 };
 use doubt::Doubt;
 use feed::Feed;
@@ -150,16 +150,6 @@ pub struct Settings {
     pub key: FingerprintKey,
     /// What the operator says of networks and accounts.
     pub policy: Arc<Policy>,
-}
-
-/// A frame's segment, and whose it is.
-struct Opened<'a> {
-    segment: Segment<'a>,
-    key: FlowKey,
-    side: Side,
-    hash: u64,
-    /// Its flow, as it was when the frames around it were looked at.
-    found: Option<Slot>,
 }
 
 /// Frames that are looked up at once: as many waits as a processor has under way, and all of them fit its first cache.
@@ -306,47 +296,34 @@ impl Engine {
     /// Takes the next frame; what it brings to light goes to `records`.
     #[inline]
     pub fn push(&mut self, frame: &Frame<'_>, records: &mut Vec<Record>) {
-        let opened = self.open(frame);
-        self.take(frame, opened, records);
+        self.take(frame, None, records);
     }
 
     /// Takes frames in their order, as [`Self::push`] does one after the other, but looks several of them up at once:
     /// most of what a packet takes is the wait for memory, and these waits can be one.
-    pub fn push_all<'a>(&mut self, frames: impl Iterator<Item = Frame<'a>>, records: &mut Vec<Record>) {
-        let mut frames = frames.fuse();
-        let mut window: Vec<(Frame<'a>, Result<Opened<'a>, Refusal<'a>>)> = Vec::with_capacity(TOGETHER);
+    pub fn push_all<'a>(&mut self, mut frames: impl Iterator<Item = Frame<'a>> + Clone, records: &mut Vec<Record>) {
         loop {
-            window.extend(frames.by_ref().take(TOGETHER).map(|frame| {
-                let opened = self.open(&frame);
-                (frame, opened)
-            }));
-            if window.is_empty() {
-                return;
+            let mut found = [None; TOGETHER];
+            for (found, frame) in found.iter_mut().zip(frames.clone()) {
+                let key = glance(&frame).map(|(source, destination)| FlowKey::between(source, destination).0);
+                *found = key.and_then(|key| self.table.find(&key));
             }
-            for opened in window.iter_mut().filter_map(|(_, opened)| opened.as_mut().ok()) {
-                opened.found = self.table.find(opened.hash, &opened.key);
-            }
-            for (frame, opened) in window.drain(..) {
-                self.take(&frame, opened, records);
+            for found in found {
+                let Some(frame) = frames.next() else { return };
+                self.take(&frame, found, records);
             }
         }
     }
 
+    /// `found`: its flow, as it was when the frames around it were looked at.
     #[inline]
-    fn open<'a>(&self, frame: &Frame<'a>) -> Result<Opened<'a>, Refusal<'a>> {
-        let segment = open(frame)?;
-        let (key, side) = FlowKey::between(segment.source, segment.destination);
-        Ok(Opened { segment, hash: self.table.hash(&key), key, side, found: None })
-    }
-
-    #[inline]
-    fn take(&mut self, frame: &Frame<'_>, opened: Result<Opened<'_>, Refusal<'_>>, records: &mut Vec<Record>) {
+    fn take(&mut self, frame: &Frame<'_>, found: Option<Slot>, records: &mut Vec<Record>) {
         let counters = &mut self.shared.counters;
         counters.note(frame);
-        match opened {
-            Ok(opened) => {
+        match open(frame) {
+            Ok(segment) => {
                 counters.segments += 1;
-                self.segment(&opened, frame, records);
+                self.segment(&segment, found, frame, records);
             }
             Err(Refusal::Skip(skip)) => {
                 counters.skipped[skip as usize] += 1;
@@ -378,9 +355,8 @@ impl Engine {
         debug_assert_eq!(self.shared.octets(), 0, "what was counted is given back");
     }
 
-    fn segment(&mut self, opened: &Opened<'_>, frame: &Frame<'_>, records: &mut Vec<Record>) {
-        let Opened { segment, hash, key, side, found } = opened;
-        let side = *side;
+    fn segment(&mut self, segment: &Segment<'_>, found: Option<Slot>, frame: &Frame<'_>, records: &mut Vec<Record>) {
+        let (key, side) = FlowKey::between(segment.source, segment.destination);
         let clock = frame.clock;
         self.since_sweep += 1;
         if self.since_sweep >= SWEEP_EVERY {
@@ -390,13 +366,13 @@ impl Engine {
         if self.is_full() {
             self.make_room(records);
         }
-        let (slot, before) = self.table.touch(*hash, key, *found, clock);
+        let (slot, before) = self.table.touch(&key, found, clock);
         if clock.since(before) > idle_ns(self.table.class(slot)) {
             self.conclude(slot, End::Idle, records);
-            let (slot, _) = self.table.touch(*hash, key, None, clock);
-            return self.dispatch(slot, key, side, segment, frame, records);
+            let (slot, _) = self.table.touch(&key, None, clock);
+            return self.dispatch(slot, &key, side, segment, frame, records);
         }
-        self.dispatch(slot, key, side, segment, frame, records);
+        self.dispatch(slot, &key, side, segment, frame, records);
     }
 
     #[inline]
@@ -423,7 +399,7 @@ impl Engine {
             State::Live(live) if live.is_succeeded(side, segment, frame.clock) => {
                 let handshake = live.rival.take().unwrap_or_default();
                 self.conclude(slot, End::Closed, records);
-                let (slot, _) = self.table.touch(self.table.hash(key), key, None, frame.clock);
+                let (slot, _) = self.table.touch(key, None, frame.clock);
                 self.put(slot, State::Embryo(handshake));
                 self.begin(slot, key, side, segment, frame, records);
             }

@@ -97,7 +97,7 @@ impl Batch {
         self.map = None;
     }
 
-    fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+    fn frames(&self) -> impl Iterator<Item = Frame<'_>> + Clone {
         self.items.iter().map(|item| {
             let home: &[u8] = match &self.map {
                 Some((_, map)) if item.is_mapped => map,

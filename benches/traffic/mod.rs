@@ -36,7 +36,7 @@ pub(crate) fn scenario(name: &str) -> Option<Vec<Captured>> {
 }
 
 /// As the engine takes them.
-pub(crate) fn numbered(frames: &[Captured]) -> impl Iterator<Item = Frame<'_>> {
+pub(crate) fn numbered(frames: &[Captured]) -> impl Iterator<Item = Frame<'_>> + Clone {
     (1..).zip(frames).map(|(number, captured)| captured.frame(number, captured.time))
 }
 

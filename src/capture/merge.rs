@@ -52,7 +52,7 @@ pub struct Frames<'a> {
 
 impl<'a> Frames<'a> {
     /// The frames, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> {
+    pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> + Clone {
         let Self { input, index, placed } = *self;
         placed.iter().map(move |Placed { record, number, clock }| frame(input, record, index, *number, *clock))
     }

@@ -1,7 +1,7 @@
 //! Counts equal findings together: the same finding on the same server (client, user, mechanism) is one, however
 //! often it happens and on whichever worker.
 
-use super::catalogue::FindingId;
+use super::catalogue::{FindingId, Key};
 use super::record::Finding;
 use super::uid::Uid;
 use crate::mail::{Outcome, Protocol, Text};
@@ -31,6 +31,8 @@ pub struct Collected {
     pub clients: u64,
     /// Distinct users.
     pub users: u64,
+    /// It says more than it did when it was added first.
+    pub is_revised: bool,
 }
 
 struct Entry {
@@ -159,11 +161,22 @@ impl Entry {
             Some(distinct) => distinct.add(&finding, hasher),
             None => (u64::from(finding.flow.is_some()), u64::from(finding.user.is_some())),
         };
-        Self { collected: Collected { uid, count: 1, first: at, last: at, clients, users, finding }, distinct }
+        Self {
+            collected: Collected { uid, count: 1, first: at, last: at, clients, users, is_revised: false, finding },
+            distinct,
+        }
     }
 
     fn add(&mut self, finding: Finding, hasher: &RandomState) {
         let collected = &mut self.collected;
+        if finding.id.entry().key == Key::Fingerprint {
+            // A secret's places are told anew when there are more: how often is chance, and it is one finding still.
+            if places(&finding) > places(&collected.finding) {
+                collected.last = collected.last.max(finding.at);
+                (collected.finding, collected.is_revised) = (finding, true);
+            }
+            return;
+        }
         if let Some(distinct) = &mut self.distinct {
             (collected.clients, collected.users) = distinct.add(&finding, hasher);
         }
@@ -193,6 +206,10 @@ impl Distinct {
     }
 }
 
+fn places(finding: &Finding) -> usize {
+    finding.evidence.as_ref().map_or(0, |evidence| evidence.places.len())
+}
+
 /// The occurrence that says most comes first: a success more than any number of failures, then the earliest.
 fn rank(finding: &Finding) -> (u8, PacketRef) {
     let outcome = match finding.outcome {
@@ -204,4 +221,27 @@ fn rank(finding: &Finding) -> (u8, PacketRef) {
         Some(Outcome::Unknown(_)) | None => 5,
     };
     (outcome, finding.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Confidence;
+
+    #[test]
+    fn a_secret_with_more_places_is_the_same_finding_with_all_of_them() {
+        let told = |number: u64, places: &[&str]| {
+            let at = PacketRef { number, ..PacketRef::default() };
+            let mut finding = Finding::new(FindingId::CredentialReuse, None, at, Confidence::Confirmed);
+            finding.evidence_mut().places = places.iter().map(|&place| place.to_owned()).collect();
+            finding
+        };
+        let mut collector = Collector::new(10, Vec::new());
+        assert!(collector.add(told(1, &["a", "b"])).is_some());
+        assert!(collector.add(told(2, &["a", "b", "c"])).is_none());
+        assert!(collector.add(told(3, &["a", "b"])).is_none());
+        let [collected] = &collector.drain()[..] else { panic!("one finding") };
+        assert_eq!((collected.count, collected.last.number, collected.is_revised), (1, 2, true));
+        assert_eq!(places(&collected.finding), 3);
+    }
 }

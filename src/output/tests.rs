@@ -222,6 +222,7 @@ fn collected(id: FindingId) -> Collected {
         last,
         clients: 3,
         users: 2,
+        is_revised: false,
     }
 }
 

@@ -90,11 +90,14 @@ impl LiveBook {
         self.write_counts(sink)
     }
 
-    /// Writes every finding that occurred more than once with its count; the identity is the same as before.
+    /// Writes every finding that occurred more than once with its count, and what came to say more; the identity is the
+    /// same as before.
     fn write_counts(&mut self, sink: &mut Sink) -> Result<(), Failure> {
         for collected in self.collector.drain() {
             self.tally.finding(&collected);
-            if self.kinds.findings && (collected.count > 1 || waits_for_the_end(&collected.finding)) {
+            if self.kinds.findings
+                && (collected.count > 1 || collected.is_revised || waits_for_the_end(&collected.finding))
+            {
                 sink.write(&Event::Finding(&collected))?;
             }
         }

@@ -123,29 +123,23 @@ impl<V: Default> FlowTable<V> {
         self.index.len() >= self.limit
     }
 
-    /// What a key is looked up by.
-    #[inline]
-    #[must_use]
-    pub fn hash(&self, key: &FlowKey) -> u64 {
-        self.hasher.hash_one(key)
-    }
-
     /// The flow, if there is one. Looked up for several packets at once, their waits for memory are one.
     #[inline]
     #[must_use]
-    pub fn find(&self, hash: u64, key: &FlowKey) -> Option<Slot> {
+    pub fn find(&self, key: &FlowKey) -> Option<Slot> {
+        let hash = self.hasher.hash_one(key);
         self.index.find(hash, |&slot| self.nodes[slot as usize].key == *key).map(|&slot| Slot(slot))
     }
 
     /// Finds or makes the flow, and makes it the latest touched; also tells when it was touched before. The caller
-    /// keeps the table below its limit. `found`: where it was a moment ago.
+    /// keeps the table below its limit. `found`: where it may be.
     #[inline]
-    pub fn touch(&mut self, hash: u64, key: &FlowKey, found: Option<Slot>, clock: Timestamp) -> (Slot, Timestamp) {
+    pub fn touch(&mut self, key: &FlowKey, found: Option<Slot>, clock: Timestamp) -> (Slot, Timestamp) {
         let is_there = |slot: &Slot| {
             let node = &self.nodes[slot.0 as usize];
             !node.is_free && node.key == *key
         };
-        match found.filter(is_there).or_else(|| self.find(hash, key)) {
+        match found.filter(is_there).or_else(|| self.find(key)) {
             Some(slot) => {
                 let node = &mut self.nodes[slot.0 as usize];
                 let before = std::mem::replace(&mut node.last_seen, clock);
@@ -155,11 +149,12 @@ impl<V: Default> FlowTable<V> {
                 }
                 (slot, before)
             }
-            None => (self.insert(hash, key, clock), clock),
+            None => (self.insert(key, clock), clock),
         }
     }
 
-    fn insert(&mut self, hash: u64, key: &FlowKey, clock: Timestamp) -> Slot {
+    fn insert(&mut self, key: &FlowKey, clock: Timestamp) -> Slot {
+        let hash = self.hasher.hash_one(key);
         let node = Node {
             key: *key,
             value: V::default(),
@@ -295,9 +290,8 @@ mod tests {
         let mut table = FlowTable::<u32>::new(8);
         let touch = |table: &mut FlowTable<u32>, port: u16, seconds: u64| {
             let key = key(port);
-            let hash = table.hash(&key);
-            let found = table.find(hash, &key);
-            table.touch(hash, &key, found, Timestamp(seconds * 1_000_000_000)).0
+            let found = table.find(&key);
+            table.touch(&key, found, Timestamp(seconds * 1_000_000_000)).0
         };
         for port in 1..=3 {
             let slot = touch(&mut table, port, port.into());

@@ -12,7 +12,7 @@ mod segment;
 mod seq;
 mod tunnel;
 
-pub use decode::{Fragment, Refusal, Skip, decode, open};
+pub use decode::{Fragment, Refusal, Skip, decode, glance, open};
 pub use defrag::{Datagram, Defragmenter, Fragments};
 pub use endpoint::Endpoint;
 pub use link::{LinkType, Unread};
