@@ -18,8 +18,8 @@ use crate::wire::{Frame, LinkType, PacketRef, Timestamp};
 /// Capture files, pipes and standard input, read as one capture.
 ///
 /// Memory is bounded for each input: a map takes address space and, while it is walked over, two
-/// windows of 16 MiB; a pipe takes half a megabyte; a compressed file takes a thread, two megabytes and its
-/// decoder's state, from its first frame to its last and not before.
+/// windows of 16 MiB; what is read, half a megabyte; a compressed file takes a thread, two megabytes and its
+/// decoder's state. Only from its first frame to its last.
 pub struct FileSet {
     names: Vec<String>,
     inputs: Vec<Lane>,

@@ -4,7 +4,7 @@
 //! them already, that is one comparison. It leaves out formats and decompression.
 //!
 //! Honest gap: a mapped file that another process truncates while it is read ends this process with
-//! SIGBUS. Input that may shrink is better piped in.
+//! SIGBUS. Input that may shrink is better read, as one thread does, or piped in.
 
 use std::io::{self, Read};
 use std::sync::Arc;
