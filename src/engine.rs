@@ -152,7 +152,7 @@ pub struct Settings {
     pub policy: Arc<Policy>,
 }
 
-/// Frames that are looked up at once: as many waits as a processor has under way, and all of them fit its first cache.
+/// Frames that are looked up at once: about as many waits for memory as a processor has under way.
 const TOGETHER: usize = 16;
 
 /// Follows the flows of one worker.

@@ -178,8 +178,7 @@ impl FileSet {
                 }
             }
             if due.is_some_and(|due| due < (lane.record.time, index)) {
-                let time = lane.record.time;
-                self.waiting.push(Reverse((time, index)));
+                self.waiting.push(Reverse((lane.record.time, index)));
                 self.current = None;
                 break;
             }

@@ -129,19 +129,20 @@ impl Walk {
             }
             let kind = self.word(&start, 0);
             self.rest = self.checked_length(self.word(&start, 4), minimum(kind))?;
-            let is_packet = matches!(kind, ENHANCED_PACKET | PACKET | SIMPLE_PACKET);
-            let read = match kind {
-                ENHANCED_PACKET | PACKET => self.packet(source, kind, record),
-                SIMPLE_PACKET => self.simple_packet(source, record),
-                INTERFACE_DESCRIPTION => self.interface(source),
-                _ => Ok(()),
+            let is_packet = match kind {
+                ENHANCED_PACKET | PACKET => self.packet(source, kind, record).map(|()| true),
+                SIMPLE_PACKET => self.simple_packet(source, record).map(|()| true),
+                INTERFACE_DESCRIPTION => self.interface(source).map(|()| false),
+                _ => Ok(false),
             };
-            if let Err(Stop::Later) = read {
-                // The block is begun anew then.
-                self.rest = 0;
-            }
-            if is_packet || read.is_err() {
-                return read;
+            match is_packet {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(stop) => {
+                    // If it is to come later, the block is begun anew then.
+                    self.rest = 0;
+                    return Err(stop);
+                }
             }
         }
     }

@@ -171,7 +171,7 @@ impl Entry {
         let collected = &mut self.collected;
         if finding.id.entry().key == Key::Fingerprint {
             // A secret's places are told anew when there are more: how often is chance, and it is one finding still.
-            if places(&finding) > places(&collected.finding) {
+            if finding.places().len() > collected.finding.places().len() {
                 collected.last = collected.last.max(finding.at);
                 (collected.finding, collected.is_revised) = (finding, true);
             }
@@ -206,10 +206,6 @@ impl Distinct {
     }
 }
 
-fn places(finding: &Finding) -> usize {
-    finding.evidence.as_ref().map_or(0, |evidence| evidence.places.len())
-}
-
 /// The occurrence that says most comes first: a success more than any number of failures, then the earliest.
 fn rank(finding: &Finding) -> (u8, PacketRef) {
     let outcome = match finding.outcome {
@@ -242,6 +238,6 @@ mod tests {
         assert!(collector.add(told(3, &["a", "b"])).is_none());
         let [collected] = &collector.drain()[..] else { panic!("one finding") };
         assert_eq!((collected.count, collected.last.number, collected.is_revised), (1, 2, true));
-        assert_eq!(places(&collected.finding), 3);
+        assert_eq!(collected.finding.places().len(), 3);
     }
 }

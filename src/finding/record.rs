@@ -328,6 +328,12 @@ impl Finding {
         }
     }
 
+    /// Where one secret was used.
+    #[must_use]
+    pub fn places(&self) -> &[String] {
+        self.evidence.as_ref().map_or(&[], |evidence| &evidence.places)
+    }
+
     /// Its evidence, to be filled in.
     pub(super) fn evidence_mut(&mut self) -> &mut Evidence {
         self.evidence.get_or_insert_default()

@@ -59,10 +59,7 @@ impl Uid {
             // Where a capture lies is not part of what it shows.
             Key::Input => hash.update(input.rsplit('/').next().unwrap_or(input)),
             // The fingerprint itself would differ from key to key.
-            Key::Fingerprint => {
-                let places = finding.evidence.as_ref().map_or(&[][..], |evidence| &evidence.places);
-                hash.update(places.first().map_or("", String::as_str));
-            }
+            Key::Fingerprint => hash.update(finding.places().first().map_or("", String::as_str)),
             _ => {}
         }
         Self::from_digest(&hash.finalize().into())

@@ -16,6 +16,12 @@ pub(super) type WireText<'a> = Cow<'a, str>;
 #[derive(Clone, Copy)]
 pub(super) struct Letters<const N: usize>(pub(super) [u8; N]);
 
+impl<const N: usize> Default for Letters<N> {
+    fn default() -> Self {
+        Self([b' '; N])
+    }
+}
+
 impl<const N: usize> Serialize for Letters<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
@@ -117,7 +123,7 @@ pub(super) struct Ecs {
     pub(super) version: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Event {
     pub(super) kind: &'static str,
     pub(super) category: Words,

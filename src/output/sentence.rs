@@ -70,7 +70,7 @@ pub(super) fn finding(collected: &Collected, inputs: &Inputs) -> String {
         }
         FindingId::AnonymousLogin => format!("{client} logged in anonymously to {server}"),
         FindingId::CredentialReuse => {
-            let count = finding.evidence.as_ref().map_or(0, |evidence| evidence.places.len() as u64);
+            let count = finding.places().len() as u64;
             return format!("One secret was used in {}{sure}", counted(count, "place"));
         }
         FindingId::ServerAcceptsCleartextAuth => {

@@ -83,7 +83,7 @@ impl Tally {
     pub(super) fn finding(&mut self, collected: &Collected) {
         let finding = &collected.finding;
         self.worst_severity = self.worst_severity.max(finding.severity);
-        let places = finding.evidence.as_ref().map_or(0, |evidence| evidence.places.len());
+        let places = finding.places().len();
         let server = match finding.flow {
             Some(flow) if places == 0 => Subject::Server(flow.server),
             Some(_) => Subject::Places(places),

@@ -39,7 +39,7 @@ impl Side {
     }
 }
 
-/// Number by number: what hashes octets of any length takes three times as long, and each packet is hashed.
+/// Number by number, for each packet is hashed, and what hashes octets of any length takes longer.
 impl Hash for FlowKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {

@@ -127,7 +127,11 @@ impl<V: Default> FlowTable<V> {
     #[inline]
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<Slot> {
-        let hash = self.hasher.hash_one(key);
+        self.find_hashed(self.hasher.hash_one(key), key)
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: u64, key: &FlowKey) -> Option<Slot> {
         self.index.find(hash, |&slot| self.nodes[slot as usize].key == *key).map(|&slot| Slot(slot))
     }
 
@@ -139,22 +143,26 @@ impl<V: Default> FlowTable<V> {
             let node = &self.nodes[slot.0 as usize];
             !node.is_free && node.key == *key
         };
-        match found.filter(is_there).or_else(|| self.find(key)) {
-            Some(slot) => {
-                let node = &mut self.nodes[slot.0 as usize];
-                let before = std::mem::replace(&mut node.last_seen, clock);
-                if node.listed != tick(clock) {
-                    self.unlink(slot.0);
-                    self.link_newest(slot.0);
+        let slot = match found.filter(is_there) {
+            Some(slot) => slot,
+            None => {
+                let hash = self.hasher.hash_one(key);
+                match self.find_hashed(hash, key) {
+                    Some(slot) => slot,
+                    None => return (self.insert(hash, key, clock), clock),
                 }
-                (slot, before)
             }
-            None => (self.insert(key, clock), clock),
+        };
+        let node = &mut self.nodes[slot.0 as usize];
+        let before = std::mem::replace(&mut node.last_seen, clock);
+        if node.listed != tick(clock) {
+            self.unlink(slot.0);
+            self.link_newest(slot.0);
         }
+        (slot, before)
     }
 
-    fn insert(&mut self, key: &FlowKey, clock: Timestamp) -> Slot {
-        let hash = self.hasher.hash_one(key);
+    fn insert(&mut self, hash: u64, key: &FlowKey, clock: Timestamp) -> Slot {
         let node = Node {
             key: *key,
             value: V::default(),

@@ -40,8 +40,8 @@ fn starts_with_words(text: &str, words: &str) -> bool {
 /// Whether these words stand next to each other in `text`.
 fn holds_words(text: &str, words: &str) -> bool {
     // Where words begin is looked for by hand: to prepare a search costs more than the few words of a list.
-    let begins = std::iter::once(0).chain(memchr::memchr_iter(b' ', text.as_bytes()).map(|at| at + 1));
-    begins.into_iter().any(|at| text.get(at..).is_some_and(|rest| starts_with_words(rest, words)))
+    let mut begins = std::iter::once(0).chain(memchr::memchr_iter(b' ', text.as_bytes()).map(|at| at + 1));
+    begins.any(|at| text.get(at..).is_some_and(|rest| starts_with_words(rest, words)))
 }
 
 /// Whether `text` holds `part`, in capitals or not.
