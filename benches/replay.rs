@@ -179,10 +179,11 @@ fn pipeline(criterion: &mut Criterion) {
     let frames = scenario("mix").expect("a scenario");
     group.throughput(throughput(&frames));
     group.bench_function("mix", |bencher| {
-        let prepare = || (channels(1, Overflow::Wait), Engine::new(settings()));
-        let run = |((mut dispatcher, feeds), mut engine): ((Dispatcher, Vec<Feed>), Engine)| {
+        let prepare = || (channels(1, 1, Overflow::Wait), Engine::new(settings()));
+        let run = |((mut dispatchers, feeds), mut engine): ((Vec<Dispatcher>, Vec<Feed>), Engine)| {
+            let mut dispatcher = dispatchers.remove(0);
             thread::scope(|scope| {
-                scope.spawn(|| feeds[0].run(&mut engine, |records| records.clear()));
+                scope.spawn(|| feeds[0].run(|| Timestamp(0), &mut engine, |records, _, _| records.clear()));
                 for frame in numbered(&frames) {
                     dispatcher.push(&frame, None);
                 }

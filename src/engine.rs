@@ -2,8 +2,10 @@
 //!
 //! One engine holds the flows of one worker. It fails never and logs nothing; what it could not follow it counts.
 
+mod counters;
 mod doubt;
 mod feed;
+mod ports;
 mod tail;
 
 use crate::finding::software::Recogniser;
@@ -12,132 +14,22 @@ use crate::limits::{
     EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
     REREAD_OCTETS, REREAD_TIMES,
 };
-use crate::mail::{Detector, End, Hint, Load, Out, PROTOCOLS, Probe, Protocol, is_hopeless};
+use crate::mail::{Detector, End, Load, Out, Probe, Protocol, is_hopeless};
 use crate::secret::FingerprintKey;
 use crate::stream::{
     Candidate, Class, Connection, Counts, Direction, Env, FlowKey, FlowTable, Handshake, Pool, Side, Slot,
 };
 use crate::wire::{
-    Datagram, Defragmenter, Flags, Fragments, Frame, LinkType, PacketRef, Refusal, Segment, SeqNumber, Skip, Timestamp,
-    Tunnel, Unread, glance, open,
+    Datagram, Defragmenter, Flags, Frame, LinkType, PacketRef, Refusal, Segment, SeqNumber, Skip, Timestamp, Tunnel,
+    glance, open,
 };
+pub use counters::Counters;
 use doubt::Doubt;
 use feed::Feed;
+pub use ports::Ports;
+use ports::Watched;
 use std::sync::Arc;
 use tail::{Origin, Tail};
-
-/// Which ports suggest which protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ports {
-    hints: Vec<(u16, Hint)>,
-}
-
-impl Default for Ports {
-    fn default() -> Self {
-        let mut ports = Self { hints: Vec::new() };
-        for info in &PROTOCOLS {
-            ports.set(info.protocol, info.ports);
-            for &port in info.implicit_tls_ports {
-                ports.hints.push((port, Hint { protocol: info.protocol, is_implicit_tls: true }));
-            }
-        }
-        ports
-    }
-}
-
-impl Ports {
-    /// Sets the ports where a protocol speaks clear text, in place of the usual ones.
-    pub fn set(&mut self, protocol: Protocol, list: &[u16]) {
-        self.replace(Hint { protocol, is_implicit_tls: false }, list);
-    }
-
-    /// Sets the ports where TLS must come first, in place of the usual ones.
-    pub fn set_implicit_tls(&mut self, protocol: Protocol, list: &[u16]) {
-        self.replace(Hint { protocol, is_implicit_tls: true }, list);
-    }
-
-    fn replace(&mut self, hint: Hint, list: &[u16]) {
-        self.hints.retain(|(port, known)| *known != hint && !list.contains(port));
-        self.hints.extend(list.iter().map(|&port| (port, hint)));
-    }
-
-    /// What a server's port suggests.
-    #[must_use]
-    pub fn hint(&self, port: u16) -> Option<Hint> {
-        self.hints.iter().find(|(known, _)| *known == port).map(|(_, hint)| *hint)
-    }
-
-    /// All ports, for a capture filter.
-    pub fn all(&self) -> impl Iterator<Item = u16> + '_ {
-        self.hints.iter().map(|(port, _)| *port)
-    }
-}
-
-/// What an engine has seen. *Frames + datagrams = segments + skipped*, always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames pushed.
-    pub frames: u64,
-    /// Their captured octets.
-    pub octets: u64,
-    /// Frames that are TCP segments.
-    pub segments: u64,
-    /// Frames that are not, by [`Skip`].
-    pub skipped: [u64; Skip::ALL.len()],
-    /// Link types that are not read.
-    pub unread: Unread,
-    /// IP datagrams made of fragments; one whose copies differ is read twice.
-    pub datagrams: u64,
-    /// What became of the fragments.
-    pub fragments: Fragments,
-    /// Frames cut by the snap length.
-    pub cut: u64,
-    /// Flows that were followed as mail.
-    pub mail_flows: u64,
-    /// Flows given up because the table was full.
-    pub evicted: u64,
-    /// Flows of only a SYN that were forgotten for others of their kind.
-    pub embryos_dropped: u64,
-    /// Reassembly.
-    pub stream: Counts,
-}
-
-impl Counters {
-    /// Adds another engine's.
-    pub fn add(&mut self, other: &Self) {
-        self.frames += other.frames;
-        self.octets += other.octets;
-        self.segments += other.segments;
-        self.cut += other.cut;
-        self.datagrams += other.datagrams;
-        self.fragments.add(&other.fragments);
-        self.unread.add(&other.unread);
-        self.mail_flows += other.mail_flows;
-        self.evicted += other.evicted;
-        self.embryos_dropped += other.embryos_dropped;
-        for (sum, count) in self.skipped.iter_mut().zip(other.skipped) {
-            *sum += count;
-        }
-        self.stream.add(&other.stream);
-    }
-
-    /// Counts a frame, whatever it holds.
-    pub fn note(&mut self, frame: &Frame<'_>) {
-        if frame.datagram.is_some() {
-            self.datagrams += 1;
-            return;
-        }
-        self.frames += 1;
-        self.octets += frame.octets.len() as u64;
-        self.cut += u64::from(frame.octets.len() < frame.original_len as usize);
-    }
-
-    /// Whether every frame is accounted for.
-    #[must_use]
-    pub fn is_balanced(&self) -> bool {
-        self.frames + self.datagrams == self.segments + self.skipped.iter().sum::<u64>()
-    }
-}
 
 /// What the engine is told once.
 #[derive(Clone)]
@@ -164,6 +56,8 @@ pub struct Engine {
     embryos: usize,
     shared: Shared,
     since_sweep: u32,
+    /// `None`: all ports.
+    watched: Option<Watched>,
 }
 
 /// What all flows use.
@@ -271,6 +165,7 @@ impl Engine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
+            watched: Watched::of(&settings.ports),
             table: FlowTable::new(settings.limits.flows),
             fragments: Defragmenter::default(),
             embryos: (settings.limits.flows / EMBRYO_SHARE).max(1),
@@ -300,19 +195,30 @@ impl Engine {
     }
 
     /// Takes frames in their order, as [`Self::push`] does one after the other, but looks several of them up at once:
-    /// most of what a packet takes is the wait for memory, and these waits can be one.
-    pub fn push_all<'a>(&mut self, mut frames: impl Iterator<Item = Frame<'a>> + Clone, records: &mut Vec<Record>) {
-        loop {
+    /// most of what a packet takes is the wait for memory, and these waits can be one. Gives the clock of the first frame
+    /// that brought a record to light, or of one looked up together with it.
+    pub fn push_all<'a>(
+        &mut self,
+        mut frames: impl Iterator<Item = Frame<'a>> + Clone,
+        records: &mut Vec<Record>,
+    ) -> Option<Timestamp> {
+        let before = records.len();
+        let mut brought = None;
+        while let Some(first) = frames.clone().next() {
             let mut found = [None; TOGETHER];
             for (found, frame) in found.iter_mut().zip(frames.clone()) {
                 let key = glance(&frame).map(|(source, destination)| FlowKey::between(source, destination).0);
                 *found = key.and_then(|key| self.table.find(&key));
             }
             for found in found {
-                let Some(frame) = frames.next() else { return };
+                let Some(frame) = frames.next() else { break };
                 self.take(&frame, found, records);
             }
+            if brought.is_none() && records.len() > before {
+                brought = Some(first.clock);
+            }
         }
+        brought
     }
 
     /// `found`: its flow, as it was when the frames around it were looked at.
@@ -356,6 +262,10 @@ impl Engine {
     }
 
     fn segment(&mut self, segment: &Segment<'_>, found: Option<Slot>, frame: &Frame<'_>, records: &mut Vec<Record>) {
+        if self.watched.as_ref().is_some_and(|watched| !watched.has(segment)) {
+            self.shared.counters.other_ports += 1;
+            return;
+        }
         let (key, side) = FlowKey::between(segment.source, segment.destination);
         let clock = frame.clock;
         self.since_sweep += 1;

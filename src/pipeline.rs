@@ -1,17 +1,22 @@
-//! From one capture thread to the workers: recycled batches over bounded channels, each flow to one worker.
+//! From the capture threads to the workers: recycled batches over bounded channels, each flow to one worker.
 //!
 //! A batch holds frames that lie in a mapped file by their offset, and copies of all others. Full batches go one
 //! way, empty ones come back, so nothing is allocated once the pipeline is filled. It starts no threads itself.
+
+mod span;
 
 use crate::engine::{Counters, Engine, of_datagram};
 use crate::finding::Record;
 use crate::stream::{FlowKey, Side};
 use crate::wire::{Datagram, Defragmenter, Frame, LinkType, PacketRef, Path, Refusal, Skip, Timestamp, open};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use foldhash::fast::RandomState;
 use memmap2::Mmap;
+use span::Span;
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Frames in a batch: enough that the channel's cost vanishes, few enough to stay in the cache.
 const BATCH_FRAMES: usize = 256;
@@ -19,6 +24,8 @@ const BATCH_FRAMES: usize = 256;
 const BATCH_OCTETS: usize = 256 * 1024;
 /// Batches per worker. Few, for each that goes round is cold memory.
 const BATCHES: usize = 16;
+/// Between two looks at what waits for frames of other captures.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What happens when a worker does not keep up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +56,8 @@ struct Batch {
     items: Vec<Item>,
     arena: Vec<u8>,
     paths: Vec<Path>,
+    /// Index of the capture that fills it.
+    capture: usize,
     /// The file its mapped frames lie in.
     map: Option<(u32, Arc<Mmap>)>,
 }
@@ -97,8 +106,8 @@ impl Batch {
         self.map = None;
     }
 
-    fn frames(&self) -> impl Iterator<Item = Frame<'_>> + Clone {
-        self.items.iter().map(|item| {
+    fn frames(&self, of: Range<usize>) -> impl Iterator<Item = Frame<'_>> + Clone {
+        self.items[of].iter().map(|item| {
             let home: &[u8] = match &self.map {
                 Some((_, map)) if item.is_mapped => map,
                 _ => &self.arena,
@@ -113,6 +122,8 @@ impl Batch {
 
 /// The capture thread's end.
 pub struct Dispatcher {
+    /// Its index.
+    capture: usize,
     lanes: Vec<Lane>,
     overflow: Overflow,
     hasher: RandomState,
@@ -133,32 +144,40 @@ struct Lane {
 pub struct Feed {
     full: Receiver<Batch>,
     empty: Sender<Batch>,
+    captures: usize,
 }
 
-/// Joins one dispatcher to `workers` feeds.
+/// Joins as many dispatchers as there are captures to `workers` feeds. Whichever of them sees the frames of a flow, the
+/// same worker gets them: an interface whose frames several threads take may well split what is in a tunnel.
 #[must_use]
-pub fn channels(workers: usize, overflow: Overflow) -> (Dispatcher, Vec<Feed>) {
+pub fn channels(captures: usize, workers: usize, overflow: Overflow) -> (Vec<Dispatcher>, Vec<Feed>) {
     let mut lanes = Vec::new();
     let mut feeds = Vec::new();
+    let batches = captures * BATCHES;
     for _ in 0..workers {
-        let (full, take_full) = bounded(BATCHES);
-        let (give_back, empty) = bounded(BATCHES);
-        for _ in 0..BATCHES {
+        let (full, take_full) = bounded(batches);
+        let (give_back, empty) = bounded(batches);
+        for _ in 0..batches {
             // The channel holds that many: none of these can fail or wait.
             let _ = give_back.try_send(Batch::default());
         }
-        lanes.push(Lane { full, empty, filling: None });
-        feeds.push(Feed { full: take_full, empty: give_back });
+        lanes.push((full, empty));
+        feeds.push(Feed { full: take_full, empty: give_back, captures });
     }
-    let dispatcher = Dispatcher {
-        lanes,
+    let hasher = RandomState::default();
+    let dispatcher = |capture| Dispatcher {
+        capture,
+        lanes: lanes
+            .iter()
+            .map(|(full, empty)| Lane { full: full.clone(), empty: empty.clone(), filling: None })
+            .collect(),
         overflow,
-        hasher: RandomState::default(),
+        hasher: hasher.clone(),
         dropped: 0,
         fragments: Defragmenter::default(),
         counters: Counters::default(),
     };
-    (dispatcher, feeds)
+    ((0..captures).map(dispatcher).collect(), feeds)
 }
 
 impl Dispatcher {
@@ -193,7 +212,7 @@ impl Dispatcher {
             return;
         }
         lane.send(self.overflow, &mut self.dropped);
-        lane.filling = lane.next_empty(self.overflow);
+        lane.filling = lane.next_empty(self.overflow).map(|batch| Batch { capture: self.capture, ..batch });
         let is_taken = lane.filling.as_mut().is_some_and(|batch| batch.push(frame, map));
         self.dropped += u64::from(!is_taken);
     }
@@ -265,20 +284,54 @@ fn place_in(map: &Mmap, octets: &[u8]) -> Option<usize> {
 }
 
 impl Feed {
-    /// Runs an engine until the dispatcher is gone and all is read; hands records on as they come.
-    pub fn run(&self, engine: &mut Engine, mut emit: impl FnMut(&mut Vec<Record>)) {
+    /// Runs an engine until the dispatchers are gone and all is read. After each batch `emit` gets the records that it
+    /// brought to light, with the clock of the first frame that did, and the engine's counters. `now`: the time of day,
+    /// for what waits until other captures have handed over theirs.
+    pub fn run(
+        &self,
+        now: impl Fn() -> Timestamp,
+        engine: &mut Engine,
+        mut emit: impl FnMut(&mut Vec<Record>, Option<Timestamp>, &Counters),
+    ) {
         let mut records = Vec::new();
-        for mut batch in &self.full {
-            engine.push_all(batch.frames(), &mut records);
-            batch.clear();
-            // The dispatcher may be gone already; then nobody wants it back.
-            let _ = self.empty.try_send(batch);
-            if !records.is_empty() {
-                emit(&mut records);
+        if self.captures > 1 {
+            self.run_several(now, engine, &mut records, &mut emit);
+        } else {
+            for mut batch in &self.full {
+                let brought = engine.push_all(batch.frames(0..batch.items.len()), &mut records);
+                batch.clear();
+                self.give_back(batch);
+                emit(&mut records, brought, engine.counters());
             }
         }
         engine.finish(&mut records);
-        emit(&mut records);
+        emit(&mut records, None, engine.counters());
+    }
+
+    fn run_several(
+        &self,
+        now: impl Fn() -> Timestamp,
+        engine: &mut Engine,
+        records: &mut Vec<Record>,
+        mut emit: impl FnMut(&mut Vec<Record>, Option<Timestamp>, &Counters),
+    ) {
+        let mut span = Span::new(self.captures, self.captures * BATCHES / 2);
+        let mut is_last = false;
+        while !is_last {
+            let next = if span.is_empty() {
+                self.full.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.full.recv_timeout(LOOK)
+            };
+            is_last = matches!(next, Err(RecvTimeoutError::Disconnected));
+            next.into_iter().chain(self.full.try_iter()).for_each(|batch| span.add(batch, now()));
+            span.read(now(), is_last, engine, records, &mut emit, |batch| self.give_back(batch));
+        }
+    }
+
+    fn give_back(&self, batch: Batch) {
+        // The dispatchers may be gone already; then nobody wants it back.
+        let _ = self.empty.try_send(batch);
     }
 }
 
@@ -294,7 +347,8 @@ mod tests {
 
     #[test]
     fn frames_come_out_as_they_went_in() {
-        let (mut dispatcher, feeds) = channels(1, Overflow::Wait);
+        let (mut dispatchers, feeds) = channels(1, 1, Overflow::Wait);
+        let mut dispatcher = dispatchers.remove(0);
         let octets: Vec<Vec<u8>> = (0..600_usize).map(|len| vec![len as u8; len]).collect();
         for (number, octets) in octets.iter().enumerate() {
             dispatcher.push(&frame(octets, number as u64), None);
@@ -303,7 +357,7 @@ mod tests {
         drop(dispatcher);
         let mut seen = Vec::new();
         for batch in &feeds[0].full {
-            seen.extend(batch.frames().map(|frame| (frame.at.number, frame.octets.to_vec())));
+            seen.extend(batch.frames(0..batch.items.len()).map(|frame| (frame.at.number, frame.octets.to_vec())));
         }
         assert_eq!(seen.len(), 600);
         assert!(seen.iter().enumerate().all(|(at, (number, copy))| *number == at as u64 && *copy == octets[at]));
@@ -311,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_live_capture_drops_and_counts_when_the_worker_stands_still() {
-        let (mut dispatcher, feeds) = channels(1, Overflow::Drop);
+        let (mut dispatchers, feeds) = channels(1, 1, Overflow::Drop);
+        let mut dispatcher = dispatchers.remove(0);
         let pushed = (BATCHES * BATCH_FRAMES + 1000) as u64;
         for number in 0..pushed {
             dispatcher.push(&frame(&[0; 60], number), None);

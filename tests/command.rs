@@ -1,5 +1,6 @@
 //! The program as it is typed: exit status, messages, formats, the same bytes for any number of workers.
 
+use barewire::testing::{Link, Transcript, frames, pcap};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -322,6 +323,19 @@ fn what_the_operator_says_wrong_is_one_line_that_names_it() {
         assert!(told(&output).contains(hint), "{option}: {}", told(&output));
         assert!(!told(&output).contains("hunter2"), "what a list holds may be a password");
     }
+}
+
+#[test]
+fn other_ports_are_looked_at_unless_asked_not_to() {
+    let text = "S: +OK ready\nC: USER bob\nS: +OK\nC: PASS made-up\nS: +OK in";
+    let file = scratch("elsewhere.pcap", &pcap(&frames(&Transcript::parse(4711, text).play(), Link::Ethernet)));
+    let file = file.display().to_string();
+    assert_eq!(records(&barewire(&["replay", "--records=logins", &file])).len(), 1);
+    let only = barewire(&["replay", "--records=logins", "--mail-ports-only", &file]);
+    assert_eq!((status(&only), records(&only).len()), (3, 0));
+    assert!(told(&only).contains("packets on other ports were not looked at"), "{}", told(&only));
+    let named = ["replay", "--records=logins", "--mail-ports-only", "--ports=pop3=4711", &file];
+    assert_eq!(records(&barewire(&named)).len(), 1);
 }
 
 #[test]

@@ -15,10 +15,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use barewire::testing::wrap::{WRAPPINGS, fragments};
+use barewire::testing::{Captured, Link, Speaker, Transcript, frames, pcap};
+use barewire::wire::{Endpoint, Timestamp};
 use serde_json::Value;
 
 const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
 const BED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed/bed.sh");
+const SEND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed/send.py");
 const EXPECTED: &str = include_str!("bed/expected.tsv");
 const USERS: &str = include_str!("bed/users.tsv");
 
@@ -102,10 +106,8 @@ fn a_quiet_interface_does_not_delay_the_end() {
     if skipped(&["ip"]) {
         return;
     }
-    let quiet = QuietNet::new();
-    let mut sensor = Watched::start(
-        Command::new("ip").args(["netns", "exec", &quiet.namespace, BAREWIRE]).args(["watch", "-i", "quiet0"]),
-    );
+    let quiet = QuietNet::new("quiet");
+    let mut sensor = Watched::start(quiet.program(BAREWIRE).args(["watch", "-i", "quiet0"]));
     sensor.wait_for_line("listening on");
     let asked = Instant::now();
     let status = sensor.stop("TERM");
@@ -114,6 +116,121 @@ fn a_quiet_interface_does_not_delay_the_end() {
     // 3: no mail session was judged, which must not look like a clean network.
     assert!(matches!(status.code(), Some(0 | 3)), "{status}:\n{said}");
     assert!(said.lines().any(is_statistics), "no statistics in:\n{said}");
+}
+
+/// Logins by different clients, some of them in a tunnel whose outer ports tell nothing of the connection, some in
+/// fragments.
+fn crowd(logins: u32) -> Vec<Captured> {
+    let vxlan = WRAPPINGS.iter().find(|wrapping| wrapping.name == "vxlan").expect("it is there");
+    let text = "S: +OK ready\nC: USER bob\nS: +OK\nC: PASS made-up\nS: +OK in\nC: QUIT\nS: +OK";
+    let mut frames = Vec::new();
+    for number in 0..logins {
+        let client = Endpoint { address: Endpoint::v4(0x0a00_0000 + number), port: 2000 };
+        let server = Endpoint { address: Endpoint::v4(0xc633_6401), port: 110 };
+        for packet in Transcript::parse(110, text).between(client, server).play() {
+            let ip = packet.octets(Link::Raw);
+            let parts = if number % 3 == 1 { fragments(&ip, 8, number as u16) } else { vec![ip] };
+            for (at, part) in parts.iter().enumerate() {
+                let mut octets = ethernet(part);
+                if number % 3 == 2 {
+                    octets = ethernet(&vxlan.wrap(part));
+                    // As real ones: from another port in each direction.
+                    octets[34..36].copy_from_slice(&(20_000 + 7 * number as u16 + packet.source.port).to_be_bytes());
+                }
+                let time = Timestamp(packet.time.0 + u64::from(number) * 1000 + at as u64);
+                frames.push(Captured { time, link_type: Link::Ethernet.link_type(), octets });
+            }
+        }
+    }
+    frames
+}
+
+fn ethernet(ip: &[u8]) -> Vec<u8> {
+    [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], ip].concat()
+}
+
+/// The number before `words` in what a program said.
+fn number_before(said: &str, words: &str) -> u64 {
+    let before = said.rsplit_once(words).unwrap_or_else(|| panic!("no {words:?} in:\n{said}")).0;
+    let digits: String = before.rsplit([' ', '\n']).next().expect("a word").replace(',', "");
+    digits.parse().unwrap_or_else(|_| panic!("no number before {words:?} in:\n{said}"))
+}
+
+#[test]
+fn an_interface_shared_by_several_threads_splits_no_connection() {
+    if skipped(&["ip", "python3"]) {
+        return;
+    }
+    const LOGINS: u32 = 300;
+    let scratch = Scratch::new("fanout");
+    let net = QuietNet::new("fan");
+    let sent = scratch.path("sent.pcap");
+    fs::write(&sent, pcap(&crowd(LOGINS))).expect("the capture");
+    let output = scratch.path("out.ndjson");
+    let mut sensor = Watched::start(
+        net.program(BAREWIRE)
+            .args(["watch", "-i", "quiet0", "--fanout", "2", "-j", "2", "--records", "logins"])
+            // What is in a tunnel is no mail port to the kernel.
+            .args(["--bpf", "", "-o"])
+            .arg(&output),
+    );
+    sensor.wait_for_line("listening on");
+    net.send(&sent);
+    assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
+    let records = Records::read(&output);
+    let clients: BTreeSet<String> = records.logins.iter().map(|login| at(login, "/source/ip")).collect();
+    assert_eq!((records.logins.len(), clients.len()), (LOGINS as usize, LOGINS as usize), "{}", sensor.said());
+    let outcomes: BTreeSet<String> = records.logins.iter().map(|login| at(login, "/barewire/login/outcome")).collect();
+    assert_eq!(outcomes, ["accepted".to_owned()].into(), "{}", sensor.said());
+    assert!(sensor.said().contains("records written after their packets: p50 "), "{}", sensor.said());
+}
+
+#[test]
+fn what_the_kernel_drops_and_what_was_lost_before_is_told() {
+    if skipped(&["ip", "python3"]) {
+        return;
+    }
+    let scratch = Scratch::new("drops");
+    let net = QuietNet::new("drop");
+    // One in ten of the server's packets, which the client acknowledges all the same.
+    let login = "S: +OK ready\nC: USER bob\nS: +OK\nC: PASS made-up\nS: +OK in\nC: RETR 1\nS: +OK";
+    let body = (0..150).fold(Transcript::parse(110, login), |body, _| body.say(Speaker::Server, &[b'x'; 2000]));
+    let transcript = body.say(Speaker::Server, b"\r\n.\r\n").say(Speaker::Client, b"QUIT\r\n").segment(1000);
+    let whole = frames(&transcript.play(), Link::Ethernet);
+    let kept: Vec<Captured> =
+        whole.into_iter().enumerate().filter_map(|(at, frame)| (at < 30 || at % 10 > 0).then_some(frame)).collect();
+    let sent = scratch.path("sent.pcap");
+    fs::write(&sent, pcap(&kept)).expect("the capture");
+    let crowded = scratch.path("crowded.pcap");
+    fs::write(&crowded, pcap(&crowd(800))).expect("the capture");
+
+    let mut sensor = Watched::start(net.program(BAREWIRE).args([
+        "watch",
+        "-i",
+        "quiet0",
+        "--bpf",
+        "",
+        "--ring-size",
+        "1",
+        "--max-loss",
+        "100",
+    ]));
+    sensor.wait_for_line("listening on");
+    let mut count = net.send(&sent);
+    // Its own frames are in before the ring is made to overflow.
+    thread::sleep(Duration::from_secs(1));
+    sensor.signal("STOP");
+    count += net.send(&crowded);
+    sensor.signal("CONT");
+    assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
+    let said = sensor.said();
+    let [captured, received, dropped] =
+        [" packets captured", " received by the kernel", " dropped by the kernel"].map(|at| number_before(&said, at));
+    assert!(dropped > 0, "{said}");
+    assert_eq!((captured + dropped, received), (count, count), "{said}");
+    let lost = number_before(&said.replace('.', ""), "% of the octets of mail connections");
+    // Of the others most are lost.
+    assert!((800..1500).contains(&lost), "one in ten was left out:\n{said}");
 }
 
 #[test]
@@ -503,8 +620,8 @@ struct QuietNet {
 }
 
 impl QuietNet {
-    fn new() -> QuietNet {
-        let net = QuietNet { namespace: format!("bw-quiet-{}", std::process::id()) };
+    fn new(name: &str) -> QuietNet {
+        let net = QuietNet { namespace: format!("bw-{name}-{}", std::process::id()) };
         let ns = net.namespace.as_str();
         for arguments in [
             vec!["netns", "add", ns],
@@ -518,6 +635,20 @@ impl QuietNet {
             assert!(quietly("ip", &arguments), "ip {}", arguments.join(" "));
         }
         net
+    }
+
+    fn program(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace, program]);
+        command
+    }
+
+    /// Sends a capture's frames from the far end; how many they are.
+    fn send(&self, capture: &Path) -> u64 {
+        let sent = self.program("python3").arg(SEND).arg("quiet1").arg(capture).env("PATH", search_path()).output();
+        let sent = sent.expect("python3");
+        let said = String::from_utf8_lossy(&sent.stdout);
+        said.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&sent.stderr)))
     }
 }
 
@@ -571,12 +702,16 @@ impl Watched {
         assert!(!waited.timed_out(), "no {part:?} within {PATIENCE:?}:\n{text}");
     }
 
-    /// Sends the signal and waits for the end.
-    fn stop(&mut self, signal: &str) -> ExitStatus {
+    fn signal(&self, signal: &str) {
         let number = self.child.id().to_string();
         // The shell's own kill: there is one wherever there is a bed.
         let told = quietly("sh", &["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &number]);
         assert!(told, "it ended before it was told to:\n{}", self.said());
+    }
+
+    /// Sends the signal and waits for the end.
+    fn stop(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let asked = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("the child's status") {

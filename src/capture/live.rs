@@ -2,9 +2,10 @@
 //!
 //! Whole ring blocks are handed over by `dispatch`, each frame borrowed from its slot. Immediate mode is
 //! never used: it drops to an older ring, at sixteen times the cost and with most frames lost at 300,000 a
-//! second. It leaves out sending, fanout, remote capture, and any clock of its own: time is the frame's.
+//! second. It leaves out sending, remote capture, and any clock of its own: time is the frame's.
 
 use std::ops::ControlFlow;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,6 +68,10 @@ pub struct Live {
     counters: Counters,
 }
 
+/// Those that share the frames of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group(u16);
+
 /// Makes [`Live::run`] come back to its `on_pause` soon, from any thread. Not for signal handlers.
 #[derive(Clone)]
 pub struct Waker {
@@ -118,6 +123,47 @@ impl Live {
             frames: Frames { input, link_type, number: 0, clock: 0 },
             counters: Counters::default(),
         })
+    }
+
+    /// Shares the frames of the interface with others that are open on it: each gets about as many, whole connections at
+    /// a time, and fragments of IPv4 come as the datagram that they make (`PACKET_FANOUT_HASH`, packet(7)). The first
+    /// makes the group, with `None`, and gives it to the others.
+    ///
+    /// # Errors
+    /// The kernel has no such groups, or none with fragments put together.
+    #[cfg(target_os = "linux")]
+    pub fn share(&self, group: Option<Group>) -> Result<Group, LiveError> {
+        let failed = || LiveError::Fanout {
+            interface: self.interface.clone(),
+            message: std::io::Error::last_os_error().to_string(),
+        };
+        let kind = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG;
+        let (id, kind) = match group {
+            Some(Group(id)) => (id, kind),
+            None => (0, kind | libc::PACKET_FANOUT_FLAG_UNIQUEID),
+        };
+        let mut value: libc::c_uint = kind << 16 | libc::c_uint::from(id);
+        let mut len = size_of_val(&value) as libc::socklen_t;
+        let descriptor = self.capture.as_raw_fd();
+        // SAFETY: the option takes and gives one `int`, which `value` is and `len` says; the descriptor is the capture's.
+        let given = unsafe {
+            let set = libc::setsockopt(
+                descriptor,
+                libc::SOL_PACKET,
+                libc::PACKET_FANOUT,
+                (&raw const value).cast(),
+                size_of_val(&value) as libc::socklen_t,
+            );
+            set == 0
+                && libc::getsockopt(
+                    descriptor,
+                    libc::SOL_PACKET,
+                    libc::PACKET_FANOUT,
+                    (&raw mut value).cast(),
+                    &raw mut len,
+                ) == 0
+        };
+        if given { Ok(Group(value as u16)) } else { Err(failed()) }
     }
 
     /// What the first octet of every frame is.

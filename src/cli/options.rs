@@ -81,6 +81,11 @@ pub(super) struct Common {
     #[arg(long, value_name = "PROTO=LIST", value_parser = parse_ports, help_heading = "Judging")]
     tls_ports: Vec<PortList>,
 
+    /// Look at no other ports than those where mail is expected, by these options or by custom. By default mail is
+    /// recognised on any port.
+    #[arg(long, env = "BAREWIRE_MAIL_PORTS_ONLY", hide_env = true, help_heading = "Judging")]
+    mail_ports_only: bool,
+
     /// Networks whose path is protected otherwise, such as a VPN; between two ends in them findings weigh less.
     #[arg(long, value_name = "CIDR,...", value_delimiter = ',', value_parser = parse_segment)]
     #[arg(env = "BAREWIRE_TRUSTED_SEGMENTS", hide_env = true, help_heading = "Judging")]
@@ -177,6 +182,9 @@ impl Common {
         }
         for list in &self.tls_ports {
             ports.set_implicit_tls(list.protocol, &list.ports);
+        }
+        if self.mail_ports_only {
+            ports.set_only();
         }
         let key = match &self.fingerprint_key {
             Some(path) => read_key(path)?,

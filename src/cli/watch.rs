@@ -6,15 +6,17 @@ use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
 use crate::run;
 use clap::Args;
+use std::time::Duration;
 
-/// Listen on an interface until SIGINT or SIGTERM.
+/// Listen on interfaces until SIGINT or SIGTERM.
 ///
 /// Needs CAP_NET_RAW (or root) and the libpcap library. Nothing is ever sent.
 #[derive(Args)]
 pub(super) struct Watch {
-    /// Interface to listen on; any for all.
-    #[arg(short, long, value_name = "IFACE", env = "BAREWIRE_INTERFACE", hide_env = true)]
-    interface: String,
+    /// Interface to listen on; any for all. Several, as the two directions of a tap come, are one capture.
+    #[arg(short, long, value_name = "IFACE,...", value_delimiter = ',', required = true)]
+    #[arg(env = "BAREWIRE_INTERFACE", hide_env = true)]
+    interface: Vec<String>,
 
     /// Capture filter in libpcap's language, in place of the mail ports, fragments and VLANs. An empty one lets all
     /// through.
@@ -24,6 +26,16 @@ pub(super) struct Watch {
     /// Kernel ring buffer in MiB: what a burst may take.
     #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=2047))]
     ring_size: u16,
+
+    /// Capture threads for each interface, for links that one does not keep up with; the kernel gives each of them whole
+    /// connections.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    fanout: u16,
+
+    /// Seconds between two looks at the statistics on standard error: packets, drops, losses, how long after its packet
+    /// a record was written. 0: only at the end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Output")]
+    stats: u32,
 
     /// Do not ask the interface for frames to other stations.
     #[arg(long)]
@@ -40,18 +52,21 @@ impl Watch {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
         let settings = common.settings()?;
-        // Cooked captures have no place for VLAN tags that a filter could name.
-        let is_cooked = self.interface == "any";
-        let filter = self.bpf.unwrap_or_else(|| default_filter(&settings.ports, is_cooked));
-        let live = LiveOptions {
-            interface: self.interface,
-            snaplen: SNAPLEN,
-            ring_octets: i32::from(self.ring_size) * 1024 * 1024,
-            filter,
-            promiscuous: !self.no_promiscuous,
+        let options = |interface: &String| {
+            // Cooked captures have no place for VLAN tags that a filter could name.
+            let is_cooked = interface == "any";
+            LiveOptions {
+                interface: interface.clone(),
+                snaplen: SNAPLEN,
+                ring_octets: i32::from(self.ring_size) * 1024 * 1024,
+                filter: self.bpf.clone().unwrap_or_else(|| default_filter(&settings.ports, is_cooked)),
+                promiscuous: !self.no_promiscuous,
+            }
         };
         run::watch(run::WatchJob {
-            live,
+            live: self.interface.iter().map(options).collect(),
+            fanout: self.fanout.into(),
+            statistics: Duration::from_secs(self.stats.into()),
             settings,
             kinds: common.kinds(),
             judging: common.judging(),

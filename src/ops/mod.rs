@@ -12,3 +12,5 @@ mod words;
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};
 pub(crate) use words::counted;
+#[cfg(feature = "live")]
+pub(crate) use words::grouped;

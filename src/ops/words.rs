@@ -1,7 +1,7 @@
 //! Numbers and names as people read them, in printable ASCII.
 
 /// With thousands separators: `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -2,6 +2,8 @@
 
 mod book;
 #[cfg(feature = "live")]
+mod gauges;
+#[cfg(feature = "live")]
 mod live_book;
 mod replay;
 mod sink;
@@ -158,6 +160,9 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
         let name = link_type.name().map(|name| format!(" ({name})")).unwrap_or_default();
         format!("link type {}{name} is not read: {}; capture Ethernet or IP", link_type.0, counted(frames, "frame"))
     });
+    let other_ports = (counters.other_ports > 0).then(|| {
+        format!("{} on other ports were not looked at (--mail-ports-only)", counted(counters.other_ports, "packet"))
+    });
     let others = (counters.unread.others > 0)
         .then(|| format!("other link types are not read: {}", counted(counters.unread.others, "frame")));
     let skipped = Skip::ALL.iter().map(|(skip, name)| (*name, counters.skipped[*skip as usize]));
@@ -179,6 +184,7 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
             .cloned()
             .chain(unread)
             .chain(others)
+            .chain(other_ports)
             .chain(uncompared)
             .collect(),
         evicted: counters.evicted,

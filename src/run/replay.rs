@@ -10,6 +10,7 @@ use crate::ops::Progress;
 use crate::ops::console;
 use crate::output::Inputs;
 use crate::pipeline::{self, Overflow};
+use crate::wire::Timestamp;
 use crossbeam_channel::bounded;
 use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -162,7 +163,8 @@ fn threaded(
     sink: &mut Sink,
     watcher: &mut Watcher,
 ) -> Result<(Counters, u64), Failure> {
-    let (mut dispatcher, feeds) = pipeline::channels(workers, Overflow::Wait);
+    let (mut dispatchers, feeds) = pipeline::channels(1, workers, Overflow::Wait);
+    let mut dispatcher = dispatchers.remove(0);
     let (send, receive) = bounded::<Vec<Record>>(RECORD_BATCHES);
     thread::scope(|scope| {
         let mut handles = Vec::new();
@@ -172,8 +174,17 @@ fn threaded(
             let name = format!("worker-{at}");
             let work = move || {
                 let mut engine = Engine::new(settings);
-                // The writer outlives the workers unless it failed; then its error is the one to tell.
-                feed.run(&mut engine, |records| drop(send.send(std::mem::take(records))));
+                // One capture: nothing waits for others.
+                feed.run(
+                    || Timestamp(0),
+                    &mut engine,
+                    |records, _, _| {
+                        // The writer outlives the workers unless it failed; then its error is the one to tell.
+                        if !records.is_empty() {
+                            drop(send.send(std::mem::take(records)));
+                        }
+                    },
+                );
                 *engine.counters()
             };
             let handle = thread::Builder::new().name(name.clone()).spawn_scoped(scope, work);

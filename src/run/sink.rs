@@ -12,6 +12,8 @@ pub(super) struct Sink {
     name: String,
     encoder: Encoder,
     line: Vec<u8>,
+    /// Lines written so far.
+    lines: u64,
     is_closed: bool,
 }
 
@@ -28,7 +30,7 @@ impl Sink {
             }
         };
         let out = Box::new(BufWriter::with_capacity(64 * 1024, out));
-        Ok(Self { out, name, encoder: Encoder::new(inputs), line: Vec::new(), is_closed: false })
+        Ok(Self { out, name, encoder: Encoder::new(inputs), line: Vec::new(), lines: 0, is_closed: false })
     }
 
     pub(super) fn write(&mut self, event: &Event<'_>) -> Result<(), Failure> {
@@ -37,8 +39,15 @@ impl Sink {
         }
         self.line.clear();
         self.encoder.encode(event, &mut self.line);
+        self.lines += 1;
         let written = self.out.write_all(&self.line);
         self.heed(written)
+    }
+
+    /// Lines written so far.
+    #[cfg(feature = "live")]
+    pub(super) fn lines(&self) -> u64 {
+        self.lines
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {

@@ -1,31 +1,35 @@
-//! A live interface through the engines until a signal ends it.
+//! Live interfaces through the engines until a signal ends it.
 //!
-//! The capture thread copies frames into batches and never waits: when the workers do not keep up it drops and
+//! A capture thread copies frames into batches and never waits: when the workers do not keep up it drops and
 //! counts. Stopping empties the kernel's ring first, then each stage ends because its input did.
 
+use super::gauges::{CaptureGauge, Gauges, Taken, locked, now};
 use super::live_book::LiveBook;
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, status, summary};
-use crate::capture::live::{Live, LiveError, LiveOptions, Stats, Waker};
+use crate::capture::live::{Live, LiveError, LiveOptions, Waker};
 use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
 use crate::ops::console;
 use crate::output::Inputs;
 use crate::pipeline::{self, Dispatcher, Overflow};
+use crate::wire::Timestamp;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// What `watch` is asked to do.
 pub struct WatchJob {
     /// What to listen to.
-    pub live: LiveOptions,
+    pub live: Vec<LiveOptions>,
+    /// Capture threads for each of them, at least one.
+    pub fanout: usize,
     /// For the engines.
     pub settings: Settings,
     /// Records to write.
@@ -36,9 +40,14 @@ pub struct WatchJob {
     pub workers: usize,
     /// Where records go instead of standard output.
     pub output: Option<PathBuf>,
+    /// Between two looks at the statistics; zero: only at the end.
+    pub statistics: Duration,
     /// No statistics, no summary.
     pub is_quiet: bool,
 }
+
+/// A batch of records, and the clock of the packet that brought the first of them to light.
+type Brought = (Vec<Record>, Option<Timestamp>);
 
 /// How often a quiet link's frames are sent on.
 const TICK: Duration = Duration::from_millis(500);
@@ -48,38 +57,8 @@ const DRAIN_TICK: Duration = Duration::from_millis(50);
 const DRAIN_QUIET: Duration = Duration::from_millis(250);
 /// A link that never falls silent is left in the middle.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(3);
-/// Between two lines of statistics.
-const STATISTICS: Duration = Duration::from_secs(60);
 /// Record batches between workers and the writer.
 const RECORD_BATCHES: usize = 256;
-
-/// What the capture thread lets others see.
-#[derive(Default)]
-struct Gauges {
-    is_stopping: AtomicBool,
-    captured: AtomicU64,
-    received: AtomicU64,
-    dropped_by_kernel: AtomicU64,
-    dropped: AtomicU64,
-}
-
-impl Gauges {
-    fn note(&self, captured: u64, dropped: u64, stats: Stats) {
-        self.captured.store(captured, Ordering::Relaxed);
-        self.dropped.store(dropped, Ordering::Relaxed);
-        self.received.store(stats.received, Ordering::Relaxed);
-        self.dropped_by_kernel.store(stats.dropped + stats.if_dropped, Ordering::Relaxed);
-    }
-
-    fn line(&self) -> String {
-        let [captured, received, kernel, own] =
-            [&self.captured, &self.received, &self.dropped_by_kernel, &self.dropped].map(|n| n.load(Ordering::Relaxed));
-        format!(
-            "barewire: {captured} packets captured, {received} received by the kernel, {kernel} dropped by the \
-             kernel, {own} dropped by barewire"
-        )
-    }
-}
 
 /// What ends the watch.
 enum Event {
@@ -94,48 +73,61 @@ enum Event {
 /// The interface cannot be opened or went away, the output cannot be written, or a thread ended by a fault.
 pub fn watch(job: WatchJob) -> Result<u8, Failure> {
     let began = Instant::now();
-    let interface = job.live.interface.clone();
-    let live = Live::open(&job.live, 0).map_err(|error| Failure::input(error.to_string()))?;
-    let inputs = vec![interface.clone()];
+    let lives = open(&job)?;
+    // What stands in records is the interface, whichever of its threads saw the packet.
+    let inputs: Vec<String> =
+        job.live.iter().flat_map(|live| std::iter::repeat_n(live.interface.clone(), job.fanout)).collect();
     let sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: true }, true)?;
+    let gauges = Arc::new(Gauges::new(&inputs, job.workers));
     let book = LiveBook::new(job.kinds, &job.settings, inputs);
     let (events, ended) = bounded(16);
     let signals = listen_for_signals(events.clone())?;
-    let gauges = Arc::new(Gauges::default());
-    let waker = live.waker();
+    let wakers: Vec<Waker> = lives.iter().map(Live::waker).collect();
 
-    let (dispatcher, feeds) = pipeline::channels(job.workers, Overflow::Drop);
+    let (dispatchers, feeds) = pipeline::channels(lives.len(), job.workers, Overflow::Drop);
     let (send, receive) = bounded(RECORD_BATCHES);
-    let writer = spawn("output", move || write(receive, book, sink))?;
+    let writer = {
+        let gauges = Arc::clone(&gauges);
+        spawn("output", move || write(receive, book, sink, &gauges))?
+    };
     let mut workers = Vec::new();
     for (at, feed) in feeds.into_iter().enumerate() {
-        let send = send.clone();
+        let (send, gauges) = (send.clone(), Arc::clone(&gauges));
         let settings = Settings { limits: job.settings.limits.shared_by(job.workers), ..job.settings.clone() };
-        workers.push(spawn(&format!("worker-{at}"), move || work(&feed, settings, &send))?);
+        workers.push(spawn(&format!("worker-{at}"), move || work(&feed, settings, &gauges.workers[at], &send))?);
     }
     drop(send);
-    let capture = {
-        let gauges = Arc::clone(&gauges);
-        spawn("capture-0", move || capture(live, dispatcher, &gauges, &events))?
-    };
-    if !job.is_quiet {
-        console::line(&format!("barewire: listening on {interface}"));
+    let mut captures = Vec::new();
+    for (at, (live, dispatcher)) in lives.into_iter().zip(dispatchers).enumerate() {
+        let (gauges, events) = (Arc::clone(&gauges), events.clone());
+        captures.push(spawn(&format!("capture-{at}"), move || capture(live, dispatcher, &gauges, at, &events))?);
     }
-    wait(&ended, &waker, &gauges, job.is_quiet);
-    stop(&waker, &gauges, &capture);
+    if !job.is_quiet {
+        let interfaces: Vec<&str> = job.live.iter().map(|live| live.interface.as_str()).collect();
+        console::line(&format!("barewire: listening on {}", interfaces.join(", ")));
+    }
+    wait(&ended, &wakers, &gauges, if job.is_quiet { Duration::ZERO } else { job.statistics });
+    stop(&wakers, &gauges, &captures);
     signals.close();
 
-    let (result, mut counters) = join(capture, "capture-0")?;
+    let mut counters = Counters::default();
+    let mut results = Vec::new();
+    for (at, capture) in captures.into_iter().enumerate() {
+        let (result, own) = join(capture, &format!("capture-{at}"))?;
+        results.push(result);
+        counters.add(&own);
+    }
     for (at, worker) in workers.into_iter().enumerate() {
         counters.add(&join(worker, &format!("worker-{at}"))?);
     }
     let book = join(writer, "output")??;
-    result.map_err(|error| Failure::input(error.to_string()))?;
+    results.into_iter().collect::<Result<(), _>>().map_err(|error| Failure::input(error.to_string()))?;
+    let Taken { captured, dropped, dropped_by_kernel, .. } = Gauges::taken(&gauges.captures);
     let intake = Intake {
         counters,
-        captured: gauges.captured.load(Ordering::Relaxed),
-        dropped: gauges.dropped.load(Ordering::Relaxed),
-        dropped_by_kernel: gauges.dropped_by_kernel.load(Ordering::Relaxed),
+        captured,
+        dropped,
+        dropped_by_kernel,
         damaged: Vec::new(),
         unreadable: Vec::new(),
         elapsed: began.elapsed(),
@@ -144,10 +136,27 @@ pub fn watch(job: WatchJob) -> Result<u8, Failure> {
     let status = status(&job.judging, &book.tally, &intake);
     let code = status.0;
     if !job.is_quiet {
-        console::line(&gauges.line());
+        gauges.lines().iter().for_each(|line| console::line(line));
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
     }
     Ok(code)
+}
+
+/// Opens each interface as often as it has capture threads.
+fn open(job: &WatchJob) -> Result<Vec<Live>, Failure> {
+    let failed = |error: LiveError| Failure::input(error.to_string());
+    let mut lives = Vec::new();
+    for options in &job.live {
+        let mut group = None;
+        for _ in 0..job.fanout {
+            let live = Live::open(options, lives.len() as u32).map_err(failed)?;
+            if job.fanout > 1 {
+                group = Some(live.share(group).map_err(failed)?);
+            }
+            lives.push(live);
+        }
+    }
+    Ok(lives)
 }
 
 fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
@@ -179,8 +188,10 @@ fn capture(
     mut live: Live,
     mut dispatcher: Dispatcher,
     gauges: &Gauges,
+    at: usize,
     events: &Sender<Event>,
 ) -> (Result<(), LiveError>, Counters) {
+    let own: &CaptureGauge = &gauges.captures[at];
     // The dispatcher is used by both closures, one at a time.
     let dispatcher = std::cell::RefCell::new(&mut dispatcher);
     let captured = std::cell::Cell::new(0_u64);
@@ -193,7 +204,7 @@ fn capture(
         |stats| {
             let mut dispatcher = dispatcher.borrow_mut();
             dispatcher.flush();
-            gauges.note(captured.get(), dispatcher.dropped(), stats);
+            own.note(captured.get(), dispatcher.dropped(), stats);
             let is_over = gauges.is_stopping.load(Ordering::Acquire) && quiet.is_drained(captured.get());
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         },
@@ -222,40 +233,50 @@ impl Quiet {
     }
 }
 
-fn work(feed: &pipeline::Feed, settings: Settings, send: &Sender<Vec<Record>>) -> Counters {
+fn work(feed: &pipeline::Feed, settings: Settings, gauge: &Mutex<Counters>, send: &Sender<Brought>) -> Counters {
     let mut engine = Engine::new(settings);
-    // Records are few and precious: this waits. If the writer failed, its error is the one to tell.
-    feed.run(&mut engine, |records| drop(send.send(std::mem::take(records))));
+    feed.run(now, &mut engine, |records, brought, counters| {
+        *locked(gauge) = *counters;
+        // Records are few and precious: this waits. If the writer failed, its error is the one to tell.
+        if !records.is_empty() {
+            drop(send.send((std::mem::take(records), brought)));
+        }
+    });
     *engine.counters()
 }
 
-fn write(receive: Receiver<Vec<Record>>, mut book: LiveBook, mut sink: Sink) -> Result<LiveBook, Failure> {
-    for records in &receive {
+fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges: &Gauges) -> Result<LiveBook, Failure> {
+    for (records, brought) in &receive {
+        let before = sink.lines();
         book.add(records, &mut sink)?;
+        let written = sink.lines() - before;
+        if let Some(brought) = brought.filter(|_| written > 0) {
+            locked(&gauges.latency).note(written, brought);
+        }
     }
     book.finish(&mut sink)?;
     Ok(book)
 }
 
-/// Until a signal comes or the capture ends by itself.
-fn wait(ended: &Receiver<Event>, waker: &Waker, gauges: &Gauges, is_quiet: bool) {
+/// Until a signal comes or a capture ends by itself.
+fn wait(ended: &Receiver<Event>, wakers: &[Waker], gauges: &Gauges, statistics: Duration) {
     let mut told = Instant::now();
     loop {
         match ended.recv_timeout(TICK) {
-            Err(RecvTimeoutError::Timeout) => waker.wake(),
+            Err(RecvTimeoutError::Timeout) => wakers.iter().for_each(Waker::wake),
             Ok(Event::Signal | Event::CaptureEnded) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        if !is_quiet && told.elapsed() >= STATISTICS {
+        if !statistics.is_zero() && told.elapsed() >= statistics {
             told = Instant::now();
-            console::line(&gauges.line());
+            gauges.lines().iter().for_each(|line| console::line(line));
         }
     }
 }
 
-fn stop<T>(waker: &Waker, gauges: &Gauges, capture: &JoinHandle<T>) {
+fn stop<T>(wakers: &[Waker], gauges: &Gauges, captures: &[JoinHandle<T>]) {
     gauges.is_stopping.store(true, Ordering::Release);
-    while !capture.is_finished() {
-        waker.wake();
+    while !captures.iter().all(JoinHandle::is_finished) {
+        wakers.iter().for_each(Waker::wake);
         thread::sleep(DRAIN_TICK);
     }
 }

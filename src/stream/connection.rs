@@ -45,6 +45,10 @@ pub struct Counts {
     pub gaps_presumed: u64,
     /// Octets in gaps.
     pub gap_octets: u64,
+    /// Octets in gaps that the receiver's acknowledgement proves.
+    pub octets_lost: u64,
+    /// Octets of the streams that were followed, those in gaps included.
+    pub octets: u64,
     /// RST that the ends ignored or that fell outside the window.
     pub rst_ignored: u64,
     /// SYN inside a connection, ignored.
@@ -66,6 +70,8 @@ impl Counts {
         self.gaps_proved += other.gaps_proved;
         self.gaps_presumed += other.gaps_presumed;
         self.gap_octets += other.gap_octets;
+        self.octets_lost += other.octets_lost;
+        self.octets += other.octets;
         self.rst_ignored += other.rst_ignored;
         self.syn_ignored += other.syn_ignored;
         self.wild += other.wild;
@@ -140,6 +146,12 @@ impl Connection {
         self.halves[side.index()].next
     }
 
+    /// Octets of both sides handed over or skipped so far.
+    #[inline]
+    fn octets(&self) -> u64 {
+        self.halves[0].next + self.halves[1].next
+    }
+
     /// Whether both sides said all they had to say.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -185,7 +197,9 @@ impl Connection {
         if segment.flags.has(Flags::RST) {
             return self.reset_by(side, segment, clock, env);
         }
+        let before = self.octets();
         self.take(side, segment, at, clock, env, receiver);
+        env.counts.octets += self.octets() - before;
         if let Some(reset) = self.reset {
             // The hosts ignored it: its sender goes on, or the other end has seen that it went on.
             let half = &self.halves[reset.by.index()];
@@ -447,9 +461,9 @@ impl Connection {
     fn obstacle(&self) -> Option<Obstacle> {
         let waiting = [Side::A, Side::B].into_iter().filter_map(|side| {
             let (offset, mark) = self.halves[side.index()].reorder.as_ref()?.first()?;
-            Some((mark.at.input, mark.at.number, side, offset, mark))
+            Some((side, offset, mark))
         });
-        let (.., side, offset, mark) = waiting.min_by_key(|(input, number, ..)| (*input, *number))?;
+        let (side, offset, mark) = waiting.min_by(|(.., one), (.., other)| one.at.order(&other.at))?;
         if offset > self.halves[side.index()].next {
             return Some(Obstacle::Hole(side, offset));
         }
@@ -487,6 +501,7 @@ impl Connection {
         let (from, len) = (half.next, to - half.next);
         if half.acked >= to {
             env.counts.gaps_proved += 1;
+            env.counts.octets_lost += len;
         } else {
             env.counts.gaps_presumed += 1;
         }

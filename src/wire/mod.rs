@@ -12,6 +12,8 @@ mod segment;
 mod seq;
 mod tunnel;
 
+use std::cmp::Ordering;
+
 pub use decode::{Fragment, Refusal, Skip, decode, glance, open};
 pub use defrag::{Datagram, Defragmenter, Fragments};
 pub use endpoint::Endpoint;
@@ -41,6 +43,14 @@ pub struct PacketRef {
     pub input: u32,
     /// 1-based number of the packet in its input.
     pub number: u64,
+}
+
+impl PacketRef {
+    /// Which came first: of one input that which stands before the other, whatever its clock says.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
+        if self.input == other.input { self.number.cmp(&other.number) } else { self.cmp(other) }
+    }
 }
 
 /// One captured frame, borrowed from the map or ring that holds it.

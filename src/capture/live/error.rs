@@ -32,6 +32,13 @@ pub enum LiveError {
         /// What libpcap says.
         message: String,
     },
+    /// The kernel does not share an interface's frames among several.
+    Fanout {
+        /// The interface asked for.
+        interface: String,
+        /// What the system says.
+        message: String,
+    },
     /// Anything else, in libpcap's words.
     Other {
         /// The interface asked for.
@@ -55,6 +62,9 @@ impl fmt::Display for LiveError {
             }
             Self::Down { interface } => write!(f, "{interface} is down; switch it on: ip link set {interface} up"),
             Self::Filter { filter, message } => write!(f, "filter '{filter}': {message}"),
+            Self::Fanout { interface, message } => {
+                write!(f, "sharing the frames of {interface} among threads: {message}; leave out --fanout")
+            }
             Self::Other { interface, message } => write!(f, "listening on {interface}: {message}"),
         }
     }

@@ -1,0 +1,142 @@
+//! What a live run lets be seen while it goes on.
+
+use crate::capture::live::Stats;
+use crate::engine::Counters;
+use crate::ops::{counted, grouped};
+use crate::wire::Timestamp;
+use hdrhistogram::Histogram;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Of all threads of a run.
+pub(super) struct Gauges {
+    /// The captures are to end once their rings are empty.
+    pub(super) is_stopping: AtomicBool,
+    /// One for each capture.
+    pub(super) captures: Vec<CaptureGauge>,
+    /// One for each worker: its engine's counters after its latest batch.
+    pub(super) workers: Vec<Mutex<Counters>>,
+    pub(super) latency: Mutex<Latency>,
+}
+
+/// Frames of one capture.
+#[derive(Default)]
+pub(super) struct CaptureGauge {
+    interface: String,
+    captured: AtomicU64,
+    received: AtomicU64,
+    dropped_by_kernel: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Frames of captures, summed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Taken {
+    pub(super) captured: u64,
+    pub(super) received: u64,
+    pub(super) dropped_by_kernel: u64,
+    pub(super) dropped: u64,
+}
+
+impl Gauges {
+    pub(super) fn new(interfaces: &[String], workers: usize) -> Self {
+        let capture = |interface: &String| CaptureGauge { interface: interface.clone(), ..CaptureGauge::default() };
+        Self {
+            is_stopping: AtomicBool::new(false),
+            captures: interfaces.iter().map(capture).collect(),
+            workers: (0..workers).map(|_| Mutex::default()).collect(),
+            latency: Mutex::new(Latency::new()),
+        }
+    }
+
+    pub(super) fn taken<'a>(captures: impl IntoIterator<Item = &'a CaptureGauge>) -> Taken {
+        captures.into_iter().fold(Taken::default(), |sum, gauge| Taken {
+            captured: sum.captured + gauge.captured.load(Ordering::Relaxed),
+            received: sum.received + gauge.received.load(Ordering::Relaxed),
+            dropped_by_kernel: sum.dropped_by_kernel + gauge.dropped_by_kernel.load(Ordering::Relaxed),
+            dropped: sum.dropped + gauge.dropped.load(Ordering::Relaxed),
+        })
+    }
+
+    /// A line for each interface, one on what the connections show to be missing, one on the time that records took.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let same = |one: &CaptureGauge, other: &CaptureGauge| one.interface == other.interface;
+        let mut lines: Vec<String> = self.captures.chunk_by(same).map(line_of).collect();
+        let mut counters = Counters::default();
+        self.workers.iter().for_each(|worker| counters.add(&locked(worker)));
+        if counters.stream.octets > 0 {
+            lines.push(format!(
+                "{:.2}% of the octets of mail connections are missing although their receivers have them",
+                counters.loss_percent()
+            ));
+        }
+        lines.extend(locked(&self.latency).line());
+        lines.iter().map(|line| format!("barewire: {line}")).collect()
+    }
+}
+
+impl CaptureGauge {
+    pub(super) fn note(&self, captured: u64, dropped: u64, stats: Stats) {
+        self.captured.store(captured, Ordering::Relaxed);
+        self.dropped.store(dropped, Ordering::Relaxed);
+        self.received.store(stats.received, Ordering::Relaxed);
+        self.dropped_by_kernel.store(stats.dropped + stats.if_dropped, Ordering::Relaxed);
+    }
+}
+
+fn line_of(captures: &[CaptureGauge]) -> String {
+    let Taken { captured, received, dropped_by_kernel, dropped } = Gauges::taken(captures);
+    let interface = captures.first().map_or("", |gauge| &gauge.interface);
+    format!(
+        "{interface}: {} captured, {} received by the kernel, {} dropped by the kernel, {} dropped by barewire",
+        counted(captured, "packet"),
+        grouped(received),
+        grouped(dropped_by_kernel),
+        grouped(dropped)
+    )
+}
+
+/// A thread that held it and ended by a fault ends the run; what it had noted is true all the same.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long after its packet a record was written, in microseconds.
+pub(super) struct Latency(Histogram<u64>);
+
+/// A packet stamped by another clock may be any time ago; longer is as bad.
+const LONGEST_US: u64 = 3600 * 1_000_000;
+
+impl Latency {
+    fn new() -> Self {
+        // Three digits; these bounds are always valid.
+        let bounded = Histogram::new_with_bounds(1, LONGEST_US, 3);
+        Self(bounded.unwrap_or_else(|_| unreachable!("constant bounds")))
+    }
+
+    /// So many records were written just now that a packet stamped `at` brought to light.
+    pub(super) fn note(&mut self, records: u64, at: Timestamp) {
+        self.0.saturating_record_n(now().since(at) / 1000, records);
+    }
+
+    /// For people; nothing as long as no record was written.
+    pub(super) fn line(&self) -> Option<String> {
+        let at = |quantile: f64| format!("{:.1} ms", self.0.value_at_quantile(quantile) as f64 / 1000.0);
+        (!self.0.is_empty()).then(|| {
+            format!(
+                "{} written after their packets: p50 {}, p99 {}, p99.9 {}, at most {}",
+                counted(self.0.len(), "record"),
+                at(0.5),
+                at(0.99),
+                at(0.999),
+                at(1.0)
+            )
+        })
+    }
+}
+
+/// The time of day, as packets are stamped.
+pub(super) fn now() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64))
+}
