@@ -643,7 +643,8 @@ impl Live {
         let sent = self.connection.position(side.other());
         let answers =
             |begin: SeqNumber| segment.ack.is_some_and(|ack| (0..=sent as i32).contains(&ack.offset_from(begin)));
-        if self.connection.begins_at(side).is_none() && peer.is_some_and(answers) {
+        let is_unknown = self.connection.begins_at(side).is_none() || self.connection.is_presumed(side);
+        if is_unknown && peer.is_some_and(answers) {
             self.connection.place(side, first);
             if segment.ack == peer {
                 self.talk.syn_refused = sent;

@@ -86,6 +86,9 @@ pub const PROXY_OCTETS: usize = 4 * 1024;
 pub const GUARD_LINES: u32 = 64;
 /// What is kept of each of them: a tag, a verb and a space.
 pub const GUARD_LINE_OCTETS: usize = 64;
+/// Octets of a greeting that may be captured after the client's answer to it, where the SYN-ACK was not captured: with the
+/// banners and capability lists of the field as long as a line.
+pub const GREETING_OCTETS: i32 = 8 * 1024;
 /// A command or reply line. RFC 5321 §4.5.3.1.4 allows 512; banners and capability lists in the field are longer.
 pub const LINE_OCTETS: usize = 8 * 1024;
 /// A line of a SASL exchange: RFC 4954 §4 asks for 12288.

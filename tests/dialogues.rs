@@ -6,6 +6,7 @@
 use barewire::finding::{Offer, Record, Session};
 use barewire::mail::{Outcome, Reason};
 use barewire::testing::{Link, Transcript, judged, run, shake};
+use barewire::wire::Flags;
 
 fn check(port: u16, text: &str, expected: &[&str]) -> Session {
     let whole = Transcript::parse(port, text);
@@ -434,5 +435,51 @@ fn a_refusal_that_is_torn_does_not_become_the_next_logins_outcome() {
             })
             .collect();
         assert_eq!(outcomes, [Outcome::Unknown(Reason::Gap), Outcome::Accepted], "in segments of {octets}");
+    }
+}
+
+/// A command that was captured before the greeting it answers, and before the SYN-ACK: later replies are not those of the
+/// commands before theirs.
+#[test]
+fn a_greeting_captured_after_the_first_command_is_the_greeting() {
+    let cases: [(u16, &str); 5] = [
+        (110, "S: +OK ready\nC: USER ann\nS: +OK\nC: PASS made-up\nS: -ERR no\nC: QUIT\nS: +OK bye"),
+        (
+            110,
+            "S: +OK ready\nC: CAPA\nS: -ERR what\nC: USER ann\nS: +OK\nC: PASS made-up\nS: -ERR no\nC: QUIT\nS: +OK bye",
+        ),
+        (
+            110,
+            "S: +OK ready\nC: CAPA\nS: +OK list\nS: USER\nS: .\nC: USER ann\nS: +OK\nC: PASS made-up\nS: -ERR no\nC: QUIT\nS: +OK bye",
+        ),
+        (
+            4190,
+            "S: OK \"ready\"\nC: AUTHENTICATE \"PLAIN\" \"AGFubgBtYWRlLXVw\"\nS: NO \"no\"\nC: LOGOUT\nS: OK \"bye\"",
+        ),
+        (
+            119,
+            "S: 200 ready\nC: AUTHINFO USER ann\nS: 381 more\nC: AUTHINFO PASS made-up\nS: 481 no\nC: QUIT\nS: 205 bye",
+        ),
+    ];
+    for (port, text) in cases {
+        let whole = Transcript::parse(port, text).play();
+        for (has_answer, place) in [(true, 1), (false, 1), (false, 2), (false, 3)] {
+            let mut packets = whole.clone();
+            let command = packets.remove(5);
+            packets.insert(place, command);
+            // Without the SYN-ACK, or with it behind the command.
+            if !has_answer {
+                packets.retain(|packet| packet.flags & (Flags::SYN | Flags::ACK) != (Flags::SYN | Flags::ACK));
+            }
+            let (records, _) = run(&packets, Link::Ethernet);
+            let outcomes: Vec<Outcome> = records
+                .iter()
+                .filter_map(|record| match record {
+                    Record::Login(login) => Some(login.outcome),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(outcomes, [Outcome::Rejected], "{port}, command at {place}, SYN-ACK {has_answer}: {text}");
+        }
     }
 }

@@ -118,8 +118,14 @@ enum Obstacle {
 impl Connection {
     /// Sets where a side begins: its SYN's sequence number plus one.
     pub fn place(&mut self, side: Side, first: SeqNumber) {
-        let half = &mut self.halves[side.index()];
-        (half.seq, half.placed) = (first, true);
+        self.halves[side.index()].place(first);
+    }
+
+    /// Whether where a side begins is only presumed, from what the other acknowledged.
+    #[must_use]
+    pub fn is_presumed(&self, side: Side) -> bool {
+        let half = &self.halves[side.index()];
+        half.is_presumed && half.next == 0
     }
 
     /// Where a side begins, once that is known.
@@ -295,12 +301,19 @@ impl Connection {
     /// The offset of the segment in its stream (negative before the start of one that was picked up) and of its
     /// acknowledgement in the other. `None`: one of them is too far off to belong to this connection.
     fn locate(&mut self, side: Side, segment: &Segment<'_>) -> Option<(i64, Option<u64>)> {
-        let place = self.halves[side.index()].offset_of(segment.seq)?;
+        let half = &mut self.halves[side.index()];
+        if half.is_presumed && !segment.payload.is_empty() {
+            half.begin_earlier(segment.seq);
+        }
+        let place = half.offset_of(segment.seq)?;
+        // Nothing of the other side was captured, and this one's SYN was.
+        let is_first = half.placed;
         let peer = &mut self.halves[side.other().index()];
         let seen = match segment.ack {
             None => None,
             Some(ack) => {
                 let acked = u64::try_from(peer.offset_of(ack)?).unwrap_or(0);
+                peer.is_presumed |= is_first && !peer.placed;
                 peer.note_ack(ack, acked);
                 Some(acked)
             }
@@ -308,7 +321,7 @@ impl Connection {
         let half = &mut self.halves[side.index()];
         half.captured = true;
         if !half.placed {
-            (half.seq, half.placed) = (segment.seq, true);
+            half.place(segment.seq);
         }
         if segment.flags.has(Flags::FIN) {
             half.note_fin(place + i64::from(segment.payload_len));

@@ -3,7 +3,7 @@
 //! Invariants: `next` only grows; `seq` is the number of `next`; a FIN is never before `next`.
 
 use super::reorder::Reorder;
-use crate::limits::WILD_OFFSET;
+use crate::limits::{GREETING_OCTETS, WILD_OFFSET};
 use crate::wire::{Flags, Segment, SeqNumber};
 
 /// One side's octets.
@@ -14,6 +14,9 @@ pub(super) struct Half {
     /// Sequence number of `next`; meaningless until `placed`.
     pub(super) seq: SeqNumber,
     pub(super) placed: bool,
+    /// It was placed by what the other side acknowledged with its first octets, which is where it stands, not where it
+    /// begins: what it had said by then may be captured yet.
+    pub(super) is_presumed: bool,
     /// Offset of the next octet to hand over.
     pub(super) next: u64,
     /// Highest offset the other side acknowledged.
@@ -39,6 +42,24 @@ impl Half {
         let distance = i64::from(number.offset_from(self.seq.advance(ahead as u32)));
         let base = i64::try_from(self.next + ahead).ok()?;
         (distance.abs() <= WILD_OFFSET).then(|| base + distance)
+    }
+
+    /// Sets where it begins: at its SYN, or its first octets.
+    pub(super) fn place(&mut self, first: SeqNumber) {
+        if self.is_presumed {
+            self.acked += u64::try_from(self.seq.offset_from(first)).unwrap_or(0);
+        }
+        (self.seq, self.placed, self.is_presumed) = (first, true, false);
+    }
+
+    /// Octets before those that the other side acknowledged: a greeting that was captured after the answer to it.
+    pub(super) fn begin_earlier(&mut self, first: SeqNumber) {
+        let distance = self.seq.offset_from(first);
+        if self.is_presumed && self.next == 0 && (1..=GREETING_OCTETS).contains(&distance) {
+            self.place(first);
+            // Others before these may be captured yet.
+            self.is_presumed = true;
+        }
     }
 
     pub(super) fn note_ack(&mut self, ack: SeqNumber, acked: u64) {
