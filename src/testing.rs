@@ -155,21 +155,29 @@ pub fn pcap(frames: &[Captured]) -> Vec<u8> {
 /// The same of a capture that kept `snap` octets of each frame.
 #[must_use]
 pub fn snapped(frames: &[Captured], snap: usize) -> Vec<u8> {
-    let link_type = frames.first().map_or(LinkType::ETHERNET, |frame| frame.link_type);
-    let mut file = Vec::new();
-    for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 262_144, u32::from(link_type.0)] {
-        file.extend_from_slice(&u32::to_le_bytes(word));
-    }
+    let mut file = pcap_header(frames.first().map_or(LinkType::ETHERNET, |frame| frame.link_type));
     for frame in frames {
-        let kept = &frame.octets[..frame.octets.len().min(snap)];
-        let (len, kept_len) = (frame.octets.len() as u32, kept.len() as u32);
-        let time = frame.time.0;
-        for word in [(time / 1_000_000_000) as u32, (time % 1_000_000_000) as u32, kept_len, len] {
-            file.extend_from_slice(&word.to_le_bytes());
-        }
-        file.extend_from_slice(kept);
+        pcap_record(frame, snap, &mut file);
     }
     file
+}
+
+/// What a classic capture file begins with.
+#[must_use]
+pub fn pcap_header(link_type: LinkType) -> Vec<u8> {
+    let words = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 262_144, u32::from(link_type.0)];
+    words.map(u32::to_le_bytes).concat()
+}
+
+/// Adds a frame to a classic capture file that keeps `snap` octets of it.
+pub fn pcap_record(frame: &Captured, snap: usize, file: &mut Vec<u8>) {
+    let kept = &frame.octets[..frame.octets.len().min(snap)];
+    let (len, kept_len) = (frame.octets.len() as u32, kept.len() as u32);
+    let time = frame.time.0;
+    for word in [(time / 1_000_000_000) as u32, (time % 1_000_000_000) as u32, kept_len, len] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    file.extend_from_slice(kept);
 }
 
 /// The octets of both sides of one connection, as reassembly hands them over; `None` where they are in a gap.
@@ -387,7 +395,8 @@ impl Packet {
 }
 
 /// RFC 1071.
-fn checksum(octets: &[u8]) -> [u8; 2] {
+#[must_use]
+pub fn checksum(octets: &[u8]) -> [u8; 2] {
     let words = octets.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| u32::from(low)));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {

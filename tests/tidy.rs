@@ -95,7 +95,7 @@ fn only_output_knows_json() {
 fn every_source_says_first_what_it_is_for() {
     let mut silent = Vec::new();
     let mut long = Vec::new();
-    for folder in ["src", "tests", "benches"] {
+    for folder in ["src", "tests", "benches", "examples"] {
         for file in sources(&root().join(folder)) {
             let text = std::fs::read_to_string(&file).expect("a source file");
             if !text.starts_with("//!") {

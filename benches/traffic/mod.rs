@@ -1,6 +1,6 @@
 //! Traffic by named scenario: frames made in memory from a fixed seed, the same on every machine.
 
-#![allow(dead_code, reason = "each bench uses a part of it")]
+#![allow(dead_code, reason = "each bench and the example use a part of it")]
 
 use barewire::testing::{Captured, Link, Packet, Random, Speaker, Transcript, frames};
 use barewire::wire::{Endpoint, Flags, Frame, LinkType, Timestamp};
@@ -168,16 +168,20 @@ fn web_tls(_: u32, random: &mut Random) -> Transcript {
     transcript
 }
 
-fn record(len: usize, random: &mut Random) -> Vec<u8> {
+/// A record of TLS with application data.
+pub(crate) fn record(len: usize, random: &mut Random) -> Vec<u8> {
     let mut octets = vec![0x17, 3, 3, (len >> 8) as u8, len as u8];
     octets.extend((0..len).map(|_| random.draw() as u8));
     octets
 }
 
-/// HTTP on 80.
 fn web(_: u32, random: &mut Random) -> Transcript {
     let size = 2000 + random.below(198_000);
-    let body = message(size, random);
+    page(message(size, random))
+}
+
+/// HTTP on 80.
+pub(crate) fn page(body: Vec<u8>) -> Transcript {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     Transcript::new(80)
         .say(Speaker::Client, b"GET /a/page HTTP/1.1\r\nHost: www.example\r\n\r\n")
