@@ -19,7 +19,7 @@ use crate::wire::{Frame, LinkType, PacketRef, Timestamp};
 mod error;
 
 /// How long the kernel may hold back a block that is not full: the delay of a frame on a quiet link.
-const BLOCK_TIMEOUT_MS: i32 = 100;
+const BLOCK_TIMEOUT_MS: i32 = 50;
 
 /// The most frames between two pauses. Without it, a link that fills blocks faster than they are emptied
 /// would never let a pause come.

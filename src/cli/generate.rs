@@ -1,6 +1,6 @@
-//! `barewire --generate`: completion scripts and the manual page.
+//! `barewire --generate`: completion scripts, the manual page, a configuration file.
 
-use super::{Cli, Failure};
+use super::{Cli, Failure, config};
 use crate::ops::console;
 use clap::{CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
@@ -12,6 +12,8 @@ pub(super) enum What {
     Zsh,
     Fish,
     Man,
+    /// A configuration file with every key, explained.
+    Config,
 }
 
 pub(super) fn run(what: What) -> Result<u8, Failure> {
@@ -21,6 +23,10 @@ pub(super) fn run(what: What) -> Result<u8, Failure> {
         What::Bash => Shell::Bash,
         What::Zsh => Shell::Zsh,
         What::Fish => Shell::Fish,
+        What::Config => {
+            command.build();
+            return console::data(&config::example(&command)).map(|()| 0);
+        }
         What::Man => {
             let page = clap_mangen::Man::new(command).render(&mut text);
             page.map_err(|error| Failure::output(format!("writing the manual page: {error}")))?;

@@ -3,6 +3,8 @@
 //! `main` here is the program: it parses, runs and turns the result into an exit status. Usage errors are status 2,
 //! one line each.
 
+mod check;
+mod config;
 mod explain;
 mod fingerprint;
 mod generate;
@@ -13,7 +15,9 @@ mod watch;
 
 use crate::ops::{console, process};
 use crate::run::Failure;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use config::Config;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Audit cleartext mail credentials and STARTTLS, passively.
@@ -34,8 +38,8 @@ pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Write a shell completion script or the manual page to standard output.
-    #[arg(long, value_name = "bash|zsh|fish|man", exclusive = true)]
+    /// Write a shell completion script, the manual page or a configuration file with every key to standard output.
+    #[arg(long, value_name = "bash|zsh|fish|man|config", exclusive = true)]
     generate: Option<generate::What>,
 }
 
@@ -52,18 +56,20 @@ enum Command {
     Fingerprint(fingerprint::FingerprintOf),
     /// Print the JSON Schema of the records.
     Schema,
+    /// Check a configuration file and print what will be in force.
+    CheckConfig(check::CheckConfig),
 }
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     process::keep_to_itself();
-    let cli = Cli::parse();
-    let result = match (cli.generate, cli.command) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let result = resolve(&arguments).and_then(|cli| match (cli.generate, cli.command) {
         (Some(what), _) => generate::run(what),
         (None, Some(command)) => run(command),
         (None, None) => Err(Failure::usage("no command given; see 'barewire --help'")),
-    };
+    });
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
@@ -73,6 +79,18 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Parses the arguments, with the configuration file that they name; what the parser itself answers (help, version, wrong
+/// usage) ends the program here.
+fn resolve(arguments: &[OsString]) -> Result<Cli, Failure> {
+    let mut parser = Cli::command();
+    // So that options of the commands know their own names.
+    parser.build();
+    let config = config::path(&parser, arguments).map(|path| Config::read(&path, &parser)).transpose()?;
+    let parser = config.map_or_else(Cli::command, |config| config.apply(Cli::command()));
+    let matches = parser.try_get_matches_from(arguments).unwrap_or_else(|error| error.exit());
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
 fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Replay(replay) => replay.run(),
@@ -80,6 +98,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Watch(watch) => watch.run(),
         Command::Explain(explain) => explain.run(),
         Command::Fingerprint(fingerprint) => fingerprint.run(),
+        Command::CheckConfig(check) => check.run(),
         Command::Schema => console::data(crate::output::SCHEMA).map(|()| 0),
     }
 }

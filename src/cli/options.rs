@@ -8,6 +8,7 @@ use crate::mail::PROTOCOLS;
 use crate::run::{Judging, Kinds};
 use crate::secret::FingerprintKey;
 use clap::{Args, ValueEnum};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,10 @@ pub(super) enum Severity {
 /// What decides how traffic is judged and what is written.
 #[derive(Args)]
 pub(super) struct Common {
+    /// Configuration in TOML; each key is the name of an option. What is typed and the environment come before it.
+    #[arg(short, long, value_name = "FILE", env = "BAREWIRE_CONFIG", hide_env = true)]
+    config: Option<PathBuf>,
+
     /// Kinds of records to write.
     #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',', default_value = "findings")]
     #[arg(env = "BAREWIRE_RECORDS", hide_env = true, help_heading = "Output")]
@@ -98,8 +103,9 @@ pub(super) struct Common {
 
     /// Report passwords that are empty or the user's own name, and those whose SHA-256 (64 hexadecimal digits a line)
     /// stands in FILE. Compared in memory only; what is written is that a password is weak, never the password.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Judging")]
-    weak_secrets: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(value_parser = clap::value_parser!(OsString), help_heading = "Judging")]
+    weak_secrets: Option<OsString>,
 
     /// Worker threads; 0 does everything on one thread. By default 0 on up to two cores, else one less than the
     /// cores, at most 8.
@@ -164,8 +170,8 @@ impl Common {
     fn policy(&self) -> Result<Arc<Policy>, Failure> {
         let weak_secrets = match &self.weak_secrets {
             None => None,
-            Some(None) => Some(WeakSecrets::default()),
-            Some(Some(path)) => Some(WeakSecrets { digests: read_digests(path)? }),
+            Some(path) if path.is_empty() => Some(WeakSecrets::default()),
+            Some(path) => Some(WeakSecrets { digests: read_digests(Path::new(path))? }),
         };
         Ok(Arc::new(Policy {
             trusted_segments: self.trusted_segments.clone(),
@@ -191,6 +197,18 @@ impl Common {
             None => random_key()?,
         };
         Ok(Settings { limits: Limits::of_memory(self.max_memory as usize * MIB), ports, key, policy: self.policy()? })
+    }
+
+    /// Reads whatever the options name, and opens nothing for writing.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.settings()?;
+        let Some(output) = &self.output else { return Ok(()) };
+        let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |what: &str| Failure::usage(format!("output {}: {what}", output.display()));
+        if output.is_dir() {
+            return Err(failed("that is a folder; name a file in it"));
+        }
+        if folder.is_dir() { Ok(()) } else { Err(failed("its folder does not exist; make it first")) }
     }
 
     /// What the exit status depends on.

@@ -11,6 +11,6 @@ mod words;
 
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};
-pub(crate) use words::counted;
 #[cfg(feature = "live")]
 pub(crate) use words::grouped;
+pub(crate) use words::{counted, wrapped};

@@ -52,7 +52,7 @@ pub(super) fn fitted(text: &str, width: usize) -> String {
 }
 
 /// Lines of at most `width` characters, broken at spaces, and within a word only where the word alone is too long.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in ascii(text).split(' ') {
         let room = width.saturating_sub(lines.last().map_or(0, |line| line.len() + 1));

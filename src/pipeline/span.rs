@@ -1,7 +1,7 @@
 //! Batches of several captures as one: frames in the order of their time stamps, as far as that can be waited for.
 //!
-//! The kernel hands frames over in blocks, so what one capture has of a connection may come a tenth of a second after
-//! what another has: the replies before the commands, when each direction has its own interface.
+//! The kernel hands frames over in blocks, so what one capture has of a connection may come a moment after what
+//! another has: the replies before the commands, when each direction has its own interface.
 
 use super::Batch;
 use crate::engine::{Counters, Engine};
@@ -10,8 +10,8 @@ use crate::wire::{Frame, Timestamp};
 use std::collections::VecDeque;
 
 /// Nanoseconds after which the other captures have handed over whatever they have of a moment: the kernel holds a block
-/// back for 100 ms.
-const HOLD_NS: u64 = 120_000_000;
+/// back for 50 ms.
+const HOLD_NS: u64 = 70_000_000;
 
 /// Batches that wait for frames of other captures.
 pub(super) struct Span {
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(read(&mut span, now + MS, false), [], "the other may have earlier ones");
         span.add(batch(0, &[now + 1, now + 3, now + 4]), Timestamp(now + MS));
         assert_eq!(read(&mut span, now + MS, false), [(0, 1), (1, 1), (0, 2)]);
-        assert_eq!(read(&mut span, now + 130 * MS, false), [(1, 2)], "waited long enough");
+        assert_eq!(read(&mut span, now + 72 * MS, false), [(1, 2)], "waited long enough");
         assert!(span.is_empty());
     }
 
@@ -147,9 +147,9 @@ mod tests {
     fn nothing_waits_for_a_capture_that_is_silent_or_a_clock_that_is_wrong() {
         let mut span = Span::new(2, 8);
         span.add(batch(0, &[900 * MS, 2000 * MS]), Timestamp(1000 * MS));
-        assert_eq!(read(&mut span, 1020 * MS, false), [(0, 1)], "its time is long past");
-        assert_eq!(read(&mut span, 1119 * MS, false), []);
-        assert_eq!(read(&mut span, 1120 * MS, false), [(0, 1)], "its time is yet to come, but it has waited");
+        assert_eq!(read(&mut span, 1010 * MS, false), [(0, 1)], "its time is long past");
+        assert_eq!(read(&mut span, 1069 * MS, false), []);
+        assert_eq!(read(&mut span, 1070 * MS, false), [(0, 1)], "its time is yet to come, but it has waited");
         span.add(batch(1, &[3000 * MS]), Timestamp(1500 * MS));
         assert_eq!(read(&mut span, 1500 * MS, true), [(1, 1)], "no more will come");
         let crowd = 9;

@@ -53,7 +53,7 @@ type Brought = (Vec<Record>, Option<Timestamp>);
 const TICK: Duration = Duration::from_millis(500);
 /// Between two wakes of the capture while its ring is emptied.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
-/// The kernel hands over a block that is not full after 100 ms; twice that with nothing new, and the ring is empty.
+/// The kernel hands over a block that is not full after 50 ms; five times that with nothing new, and the ring is empty.
 const DRAIN_QUIET: Duration = Duration::from_millis(250);
 /// A link that never falls silent is left in the middle.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(3);

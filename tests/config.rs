@@ -1,0 +1,151 @@
+//! The configuration file: what it may say, what comes before it, and what is said of what it may not say.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn barewire(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).output().expect("barewire")
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("config-{name}.toml"));
+    std::fs::write(&path, text).expect("the file");
+    path
+}
+
+fn check(name: &str, text: &str) -> Output {
+    barewire(&["check-config", &file(name, text).display().to_string()], &[])
+}
+
+/// The value of an option in what check-config printed of a command, and where it comes from.
+fn in_force(printed: &str, command: &str, key: &str) -> (String, String) {
+    let of_command = printed.split("\n\n").find(|part| part.starts_with(&format!("{command}:"))).expect("the command");
+    let line = of_command.lines().find(|line| line.split_whitespace().next() == Some(key)).expect("the key");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    (words[1].to_owned(), words[2..].join(" "))
+}
+
+#[test]
+fn the_example_has_every_key_and_each_line_of_it_is_valid() {
+    let printed = printed(&barewire(&["--generate", "config"], &[]));
+    let kept = root("docs/barewire.toml");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&kept, &printed).expect("written");
+    }
+    let kept = std::fs::read_to_string(kept).unwrap_or_default();
+    assert!(cfg!(not(feature = "live")) || kept == printed, "UPDATE=1 writes docs/barewire.toml anew");
+    assert_eq!(check("commented", &printed).status.code(), Some(0));
+    let is_key = |line: &&str| line.starts_with('#') && line.split(' ').nth(1) == Some("=");
+    let keys: Vec<&str> = printed.lines().filter(is_key).collect();
+    assert!(keys.len() > 15, "{printed}");
+    let mut table = "";
+    for line in printed.lines() {
+        table = if line.starts_with('[') { line } else { table };
+        // Files of examples are not there.
+        if is_key(&line) && !line.contains("/etc/") && !line.contains("/var/") {
+            let text = format!("{table}\n{}\n", &line[1..]);
+            let output = check("line", &text);
+            assert_eq!(output.status.code(), Some(0), "{text}: {}", told(&output));
+        }
+    }
+}
+
+#[test]
+fn what_is_typed_comes_before_the_environment_and_that_before_the_file() {
+    let config = file("order", "max-memory = 64\nrecords = ['logins']\n[replay]\nmax-memory = 128\n");
+    let config = config.display().to_string();
+    let of_file = printed(&barewire(&["check-config", &config], &[]));
+    assert_eq!(in_force(&of_file, "replay", "max-memory"), ("128".to_owned(), "file".to_owned()));
+    assert_eq!(in_force(&of_file, "replay", "records"), ("logins".to_owned(), "file".to_owned()));
+    assert_eq!(in_force(&of_file, "replay", "max-loss"), ("0".to_owned(), "default".to_owned()));
+    if cfg!(feature = "live") {
+        assert_eq!(in_force(&of_file, "watch", "max-memory"), ("64".to_owned(), "file".to_owned()));
+    }
+    let of_both = printed(&barewire(&["check-config", &config], &[("BAREWIRE_RECORDS", "sessions")]));
+    assert_eq!(in_force(&of_both, "replay", "records"), ("sessions".to_owned(), "BAREWIRE_RECORDS".to_owned()));
+
+    let sample = root("testdata/office.pcap");
+    let kinds = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let replay = [&["replay", "-q", &sample][..], arguments].concat();
+        let text = printed(&barewire(&replay, environment));
+        let kinds = ["finding", "login", "session"];
+        kinds.into_iter().filter(|kind| text.contains(&format!("\"barewire.{kind}\""))).collect::<Vec<_>>()
+    };
+    let environment = [("BAREWIRE_RECORDS", "sessions")];
+    assert_eq!(kinds(&[], &[]), ["finding"]);
+    assert_eq!(kinds(&["-c", &config], &[]), ["login"]);
+    assert_eq!(kinds(&[], &[("BAREWIRE_CONFIG", &config)]), ["login"]);
+    assert_eq!(kinds(&["-c", &config], &environment), ["session"]);
+    assert_eq!(kinds(&["-c", &config, "--records=findings"], &environment), ["finding"]);
+}
+
+#[test]
+fn what_it_may_not_say_is_one_line_with_file_line_and_key() {
+    for (text, line, hint) in [
+        ("\nmax-memroy = 64", 2, "did you mean 'max-memory'"),
+        ("qqq = 1", 1, "--generate config"),
+        ("[replay]\nstats = 1", 2, "[watch]"),
+        ("[wach]\nstats = 1", 1, "did you mean 'watch'"),
+        ("watch = 1", 1, "[watch]"),
+        ("\n\nmax-memory = 'lots'", 3, "max-memory"),
+        ("max-memory = 2", 1, "16.."),
+        ("fail-on = 'hgh'", 1, "critical"),
+        ("quiet = 'yes'", 1, "true or false"),
+        ("verbose = -1", 1, "number"),
+        ("records = [['logins']]", 1, "lists"),
+        ("max-loss = 1979-05-27", 1, "date"),
+        ("ports = { imap = [143, 'x'] }", 1, "ports"),
+        ("ports = { gopher = [70] }", 1, "gopher"),
+        ("trusted-segments = ['10.0.0.0/33']", 1, "ADDRESS/BITS"),
+        ("quiet = true\nquiet = true", 2, "duplicate key"),
+        ("records = [", 1, "array"),
+        ("config = 'x'", 1, "no key"),
+    ] {
+        if cfg!(not(feature = "live")) && text.contains("stats") {
+            continue;
+        }
+        let output = check("wrong", text);
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", printed(&output));
+        let told = told(&output);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains(&format!("config-wrong.toml: line {line}: ")) && told.contains(hint), "{text}: {told}");
+        assert!(printed(&output).is_empty());
+        // And by the commands themselves, before they do anything.
+        let config = file("wrong", text).display().to_string();
+        let replay = barewire(&["replay", "-c", &config, &root("testdata/office.pcap")], &[]);
+        assert_eq!((replay.status.code(), printed(&replay)), (Some(2), String::new()), "{text}");
+    }
+}
+
+#[test]
+fn what_it_names_is_looked_at() {
+    for (text, hint) in [
+        ("fingerprint-key = '/nonexistent/key'", "/nonexistent/key"),
+        ("weak-secrets = '/nonexistent/list'", "/nonexistent/list"),
+        ("output = '/nonexistent/folder/file'", "its folder does not exist"),
+        ("output = '/'", "folder"),
+    ] {
+        let output = check("names", text);
+        assert_eq!((output.status.code(), told(&output).contains(hint)), (Some(2), true), "{text}: {}", told(&output));
+    }
+    for path in ["/nonexistent/barewire.toml", "/"] {
+        let output = barewire(&["replay", "-c", path, "-"], &[]);
+        assert_eq!((output.status.code(), told(&output).contains(path)), (Some(2), true), "{}", told(&output));
+    }
+    let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join("config-binary.toml");
+    std::fs::write(&binary, [0xff, 0xfe, 0, 1]).expect("the file");
+    assert_eq!(barewire(&["check-config", &binary.display().to_string()], &[]).status.code(), Some(2));
+}
