@@ -183,7 +183,7 @@ fn pipeline(criterion: &mut Criterion) {
         let run = |((mut dispatchers, feeds), mut engine): ((Vec<Dispatcher>, Vec<Feed>), Engine)| {
             let mut dispatcher = dispatchers.remove(0);
             thread::scope(|scope| {
-                scope.spawn(|| feeds[0].run(|| Timestamp(0), &mut engine, |records, _, _| records.clear()));
+                scope.spawn(|| feeds[0].run(|| Timestamp(0), &mut engine, |_, records, _| records.clear()));
                 for frame in numbered(&frames) {
                     dispatcher.push(&frame, None);
                 }

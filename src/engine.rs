@@ -182,6 +182,13 @@ impl Engine {
         }
     }
 
+    /// What the operator says of ports, networks and accounts, for all that is judged from now on.
+    pub fn reconfigure(&mut self, ports: Ports, policy: Arc<Policy>) {
+        self.watched = Watched::of(&ports);
+        let settings = &mut self.shared.settings;
+        (settings.ports, settings.policy) = (ports, policy);
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {

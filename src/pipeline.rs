@@ -284,14 +284,14 @@ fn place_in(map: &Mmap, octets: &[u8]) -> Option<usize> {
 }
 
 impl Feed {
-    /// Runs an engine until the dispatchers are gone and all is read. After each batch `emit` gets the records that it
-    /// brought to light, with the clock of the first frame that did, and the engine's counters. `now`: the time of day,
+    /// Runs an engine until the dispatchers are gone and all is read. After each batch `emit` gets the engine, and the
+    /// records that the batch brought to light with the clock of the first frame that did. `now`: the time of day,
     /// for what waits until other captures have handed over theirs.
     pub fn run(
         &self,
         now: impl Fn() -> Timestamp,
         engine: &mut Engine,
-        mut emit: impl FnMut(&mut Vec<Record>, Option<Timestamp>, &Counters),
+        mut emit: impl FnMut(&mut Engine, &mut Vec<Record>, Option<Timestamp>),
     ) {
         let mut records = Vec::new();
         if self.captures > 1 {
@@ -301,11 +301,11 @@ impl Feed {
                 let brought = engine.push_all(batch.frames(0..batch.items.len()), &mut records);
                 batch.clear();
                 self.give_back(batch);
-                emit(&mut records, brought, engine.counters());
+                emit(engine, &mut records, brought);
             }
         }
         engine.finish(&mut records);
-        emit(&mut records, None, engine.counters());
+        emit(engine, &mut records, None);
     }
 
     fn run_several(
@@ -313,7 +313,7 @@ impl Feed {
         now: impl Fn() -> Timestamp,
         engine: &mut Engine,
         records: &mut Vec<Record>,
-        mut emit: impl FnMut(&mut Vec<Record>, Option<Timestamp>, &Counters),
+        mut emit: impl FnMut(&mut Engine, &mut Vec<Record>, Option<Timestamp>),
     ) {
         let mut span = Span::new(self.captures, self.captures * BATCHES / 2);
         let mut is_last = false;

@@ -118,9 +118,9 @@ fn a_quiet_interface_does_not_delay_the_end() {
     assert!(said.lines().any(is_statistics), "no statistics in:\n{said}");
 }
 
-/// Logins by different clients, some of them in a tunnel whose outer ports tell nothing of the connection, some in
-/// fragments.
-fn crowd(logins: u32) -> Vec<Captured> {
+/// Logins by different clients; of three kinds, one in three is in fragments and one in a tunnel whose outer ports tell
+/// nothing of the connection.
+fn crowd(logins: u32, kinds: u32) -> Vec<Captured> {
     let vxlan = WRAPPINGS.iter().find(|wrapping| wrapping.name == "vxlan").expect("it is there");
     let text = "S: +OK ready\nC: USER bob\nS: +OK\nC: PASS made-up\nS: +OK in\nC: QUIT\nS: +OK";
     let mut frames = Vec::new();
@@ -129,10 +129,10 @@ fn crowd(logins: u32) -> Vec<Captured> {
         let server = Endpoint { address: Endpoint::v4(0xc633_6401), port: 110 };
         for packet in Transcript::parse(110, text).between(client, server).play() {
             let ip = packet.octets(Link::Raw);
-            let parts = if number % 3 == 1 { fragments(&ip, 8, number as u16) } else { vec![ip] };
+            let parts = if number % kinds == 1 { fragments(&ip, 8, number as u16) } else { vec![ip] };
             for (at, part) in parts.iter().enumerate() {
                 let mut octets = ethernet(part);
-                if number % 3 == 2 {
+                if number % kinds == 2 {
                     octets = ethernet(&vxlan.wrap(part));
                     // As real ones: from another port in each direction.
                     octets[34..36].copy_from_slice(&(20_000 + 7 * number as u16 + packet.source.port).to_be_bytes());
@@ -165,7 +165,7 @@ fn an_interface_shared_by_several_threads_splits_no_connection() {
     let scratch = Scratch::new("fanout");
     let net = QuietNet::new("fan");
     let sent = scratch.path("sent.pcap");
-    fs::write(&sent, pcap(&crowd(LOGINS))).expect("the capture");
+    fs::write(&sent, pcap(&crowd(LOGINS, 3))).expect("the capture");
     let output = scratch.path("out.ndjson");
     let mut sensor = Watched::start(
         net.program(BAREWIRE)
@@ -202,7 +202,7 @@ fn what_the_kernel_drops_and_what_was_lost_before_is_told() {
     let sent = scratch.path("sent.pcap");
     fs::write(&sent, pcap(&kept)).expect("the capture");
     let crowded = scratch.path("crowded.pcap");
-    fs::write(&crowded, pcap(&crowd(800))).expect("the capture");
+    fs::write(&crowded, pcap(&crowd(800, 3))).expect("the capture");
 
     let mut sensor = Watched::start(net.program(BAREWIRE).args([
         "watch",
@@ -231,6 +231,42 @@ fn what_the_kernel_drops_and_what_was_lost_before_is_told() {
     let lost = number_before(&said.replace('.', ""), "% of the octets of mail connections");
     // Of the others most are lost.
     assert!((800..1500).contains(&lost), "one in ten was left out:\n{said}");
+}
+
+#[test]
+fn a_configuration_is_read_anew_while_it_runs_or_stays_as_it_is() {
+    if skipped(&["ip", "python3"]) {
+        return;
+    }
+    let scratch = Scratch::new("reload");
+    let net = QuietNet::new("load");
+    let sent = scratch.path("sent.pcap");
+    fs::write(&sent, pcap(&crowd(30, 1))).expect("the capture");
+    let (config, output) = (scratch.path("barewire.toml"), scratch.path("out.ndjson"));
+    let set = |text: &str| {
+        let text = format!("records = ['logins']\n{text}\n[watch]\ninterface = 'quiet0'\nring-size = 2\n");
+        fs::write(&config, text).expect("the configuration");
+    };
+    set("trusted-segments = []\n[ports]\npop3 = [1]");
+    let mut sensor = Watched::start(net.program(BAREWIRE).args(["watch", "-c"]).arg(&config).arg("-o").arg(&output));
+    sensor.wait_for_line("listening on");
+    net.send(&sent);
+    fs::write(&config, "\nport = 1").expect("the configuration");
+    sensor.signal("HUP");
+    sensor.wait_for_line("line 2: there is no key 'port'; did you mean 'ports'?");
+    set("bpf = 'tcp port nowhere'");
+    sensor.signal("HUP");
+    sensor.wait_for_line("filter 'tcp port nowhere'");
+    set("max-memory = 64");
+    sensor.signal("HUP");
+    sensor.wait_for_line("the configuration was read anew");
+    sensor.wait_for_line("after a restart only: max-memory");
+    // The capture takes the filter up when it is woken.
+    thread::sleep(Duration::from_secs(1));
+    net.send(&sent);
+    assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
+    assert_eq!(sensor.said().matches("the configuration stays as it is: ").count(), 2, "{}", sensor.said());
+    assert_eq!(Records::read(&output).logins.len(), 30, "sent twice, watched once:\n{}", sensor.said());
 }
 
 #[test]

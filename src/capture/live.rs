@@ -108,9 +108,7 @@ impl Live {
             .open()
             .map_err(explain)?;
         if !options.filter.is_empty() {
-            capture
-                .filter(&options.filter, true)
-                .map_err(|e| LiveError::Filter { filter: options.filter.clone(), message: words(e) })?;
+            set_filter(&mut capture, &options.filter)?;
         }
         let link_type = link_type(capture.get_datalink());
         let waker = Waker { handle: Arc::new(capture.breakloop_handle()), calls: Arc::default() };
@@ -178,7 +176,8 @@ impl Live {
         self.waker.clone()
     }
 
-    /// Hands over frames until `on_pause` breaks. `on_pause` is called after the ring was emptied, after
+    /// Hands over frames until `on_pause` breaks; what it may give otherwise is a filter to go on with, which
+    /// leaves the one there is in place when libpcap does not understand it. `on_pause` is called after the ring was emptied, after
     /// 8,192 frames, and when woken; on a link without frames it is called only when woken. The octets of a
     /// frame lie in the ring and must be copied if they are to outlive the call.
     ///
@@ -187,7 +186,7 @@ impl Live {
     pub fn run(
         &mut self,
         mut on_frame: impl FnMut(Frame<'_>),
-        mut on_pause: impl FnMut(Stats) -> ControlFlow<()>,
+        mut on_pause: impl FnMut(Stats) -> ControlFlow<(), Option<String>>,
     ) -> Result<(), LiveError> {
         loop {
             let frames = &mut self.frames;
@@ -203,11 +202,29 @@ impl Live {
             }
             let quiet = self.frames.number == before;
             let stats = self.counters.read(&mut self.capture, self.frames.clock, quiet);
-            if on_pause(stats).is_break() {
-                return Ok(());
+            match on_pause(stats) {
+                ControlFlow::Break(()) => return Ok(()),
+                ControlFlow::Continue(None) => {}
+                // It was tried before it was given.
+                ControlFlow::Continue(Some(filter)) => drop(set_filter(&mut self.capture, &filter)),
             }
         }
     }
+}
+
+/// Tries a filter for Ethernet.
+///
+/// # Errors
+/// What libpcap does not understand.
+pub fn try_filter(filter: &str) -> Result<(), LiveError> {
+    let failed = |error| LiveError::Filter { filter: filter.to_owned(), message: words(error) };
+    let dead = Capture::dead(Linktype::ETHERNET).map_err(failed)?;
+    dead.compile(filter, true).map(|_| ()).map_err(failed)
+}
+
+fn set_filter(capture: &mut Capture<Active>, filter: &str) -> Result<(), LiveError> {
+    let failed = |error| LiveError::Filter { filter: filter.to_owned(), message: words(error) };
+    capture.filter(filter, true).map_err(failed)
 }
 
 /// Numbers frames and keeps their clock.

@@ -15,7 +15,7 @@ mod watch;
 
 use crate::ops::{console, process};
 use crate::run::Failure;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use config::Config;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -82,13 +82,17 @@ pub fn main() -> ExitCode {
 /// Parses the arguments, with the configuration file that they name; what the parser itself answers (help, version, wrong
 /// usage) ends the program here.
 fn resolve(arguments: &[OsString]) -> Result<Cli, Failure> {
+    let matches = parse(arguments)?.unwrap_or_else(|error| error.exit());
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+fn parse(arguments: &[OsString]) -> Result<Result<ArgMatches, clap::Error>, Failure> {
     let mut parser = Cli::command();
     // So that options of the commands know their own names.
     parser.build();
     let config = config::path(&parser, arguments).map(|path| Config::read(&path, &parser)).transpose()?;
     let parser = config.map_or_else(Cli::command, |config| config.apply(Cli::command()));
-    let matches = parser.try_get_matches_from(arguments).unwrap_or_else(|error| error.exit());
-    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    Ok(parser.try_get_matches_from(arguments))
 }
 
 fn run(command: Command) -> Result<u8, Failure> {

@@ -1,11 +1,13 @@
 //! `barewire watch`: a live interface.
 
-use super::Failure;
 use super::options::Common;
+use super::{Cli, Failure, config};
 use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
 use crate::run;
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 /// Listen on interfaces until SIGINT or SIGTERM.
@@ -52,21 +54,20 @@ impl Watch {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
         let settings = common.settings()?;
-        let options = |interface: &String| {
-            // Cooked captures have no place for VLAN tags that a filter could name.
-            let is_cooked = interface == "any";
-            LiveOptions {
-                interface: interface.clone(),
-                snaplen: SNAPLEN,
-                ring_octets: i32::from(self.ring_size) * 1024 * 1024,
-                filter: self.bpf.clone().unwrap_or_else(|| default_filter(&settings.ports, is_cooked)),
-                promiscuous: !self.no_promiscuous,
-            }
+        let options = |interface: &String| LiveOptions {
+            interface: interface.clone(),
+            snaplen: SNAPLEN,
+            ring_octets: i32::from(self.ring_size) * 1024 * 1024,
+            filter: self.filter(interface, &settings.ports),
+            promiscuous: !self.no_promiscuous,
         };
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let before = values(&arguments)?;
         run::watch(run::WatchJob {
             live: self.interface.iter().map(options).collect(),
             fanout: self.fanout.into(),
             statistics: Duration::from_secs(self.stats.into()),
+            reload: Box::new(move || reload(&arguments, &before)),
             settings,
             kinds: common.kinds(),
             judging: common.judging(),
@@ -75,6 +76,55 @@ impl Watch {
             is_quiet: common.quiet,
         })
     }
+}
+
+impl Watch {
+    fn filter(&self, interface: &str, ports: &Ports) -> String {
+        // Cooked captures have no place for VLAN tags that a filter could name.
+        self.bpf.clone().unwrap_or_else(|| default_filter(ports, interface == "any"))
+    }
+}
+
+/// Options that are heeded while the program runs.
+const RELOADED: [&str; 8] =
+    ["bpf", "mail-ports-only", "ports", "privileged-users", "stats", "tls-ports", "trusted-segments", "weak-secrets"];
+
+/// Every option with its values as they were typed, or stand in the environment or the file.
+type Values = BTreeMap<String, Vec<OsString>>;
+
+fn matched(arguments: &[OsString]) -> Result<ArgMatches, Failure> {
+    let first = |error: clap::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let matches = super::parse(arguments)?.map_err(|error| Failure::usage(first(error)))?;
+    let own = matches.subcommand_matches("watch").cloned();
+    own.ok_or_else(|| Failure::usage("the arguments are no longer those of watch"))
+}
+
+fn values(arguments: &[OsString]) -> Result<Values, Failure> {
+    let matches = matched(arguments)?;
+    let parser = Cli::command();
+    let of = |arg: &Arg| {
+        let values = matches.try_get_raw(arg.get_id().as_str()).ok().flatten();
+        let values = values.map(|values| values.map(ToOwned::to_owned).collect()).unwrap_or_default();
+        (arg.get_long().unwrap_or_default().to_owned(), values)
+    };
+    Ok(config::options(&parser, "watch").map(of).collect())
+}
+
+/// Reads the configuration anew, and all that it names.
+fn reload(arguments: &[OsString], before: &Values) -> Result<run::Reloaded, Failure> {
+    let watch = Watch::from_arg_matches(&matched(arguments)?).map_err(|error| Failure::usage(error.to_string()))?;
+    let settings = watch.common.settings()?;
+    let now = values(arguments)?;
+    let changed = now.iter().filter(|(name, values)| before.get(*name) != Some(values));
+    let unheeded = changed.map(|(name, _)| name.clone()).filter(|name| !RELOADED.contains(&name.as_str())).collect();
+    let filters = watch.interface.iter().map(|interface| (interface.clone(), watch.filter(interface, &settings.ports)));
+    Ok(run::Reloaded {
+        filters: filters.collect(),
+        statistics: Duration::from_secs(watch.stats.into()),
+        ports: settings.ports,
+        policy: settings.policy,
+        unheeded,
+    })
 }
 
 /// The mail ports, and fragments, which carry no ports; each also behind one and two VLAN tags, for every `vlan`

@@ -4,7 +4,7 @@
 //! another has: the replies before the commands, when each direction has its own interface.
 
 use super::Batch;
-use crate::engine::{Counters, Engine};
+use crate::engine::Engine;
 use crate::finding::Record;
 use crate::wire::{Frame, Timestamp};
 use std::collections::VecDeque;
@@ -77,7 +77,7 @@ impl Span {
         is_last: bool,
         engine: &mut Engine,
         records: &mut Vec<Record>,
-        mut emit: impl FnMut(&mut Vec<Record>, Option<Timestamp>, &Counters),
+        mut emit: impl FnMut(&mut Engine, &mut Vec<Record>, Option<Timestamp>),
         mut give_back: impl FnMut(Batch),
     ) {
         while let Some((capture, count)) = self.next(now, is_last) {
@@ -94,7 +94,7 @@ impl Span {
                 done.batch.clear();
                 give_back(done.batch);
             }
-            emit(records, brought, engine.counters());
+            emit(engine, records, brought);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What a live run lets be seen while it goes on.
 
 use crate::capture::live::Stats;
-use crate::engine::Counters;
+use crate::engine::{Counters, Ports};
+use crate::finding::Policy;
 use crate::ops::{counted, grouped};
 use crate::wire::Timestamp;
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Of all threads of a run.
@@ -15,15 +16,51 @@ pub(super) struct Gauges {
     pub(super) is_stopping: AtomicBool,
     /// One for each capture.
     pub(super) captures: Vec<CaptureGauge>,
-    /// One for each worker: its engine's counters after its latest batch.
-    pub(super) workers: Vec<Mutex<Counters>>,
+    /// One for each worker.
+    pub(super) workers: Vec<WorkerGauge>,
+    /// For the writer.
+    pub(super) policy: News<Arc<Policy>>,
     pub(super) latency: Mutex<Latency>,
+}
+
+/// What was read anew, for threads that take it up between two batches.
+pub(super) struct News<T> {
+    latest: Mutex<Option<T>>,
+    has_any: AtomicBool,
+}
+
+impl<T> Default for News<T> {
+    fn default() -> Self {
+        Self { latest: Mutex::new(None), has_any: AtomicBool::new(false) }
+    }
+}
+
+impl<T> News<T> {
+    pub(super) fn put(&self, news: T) {
+        *locked(&self.latest) = Some(news);
+        self.has_any.store(true, Ordering::Release);
+    }
+
+    /// What has come since the last time.
+    pub(super) fn take(&self) -> Option<T> {
+        let has_any = self.has_any.load(Ordering::Relaxed) && self.has_any.swap(false, Ordering::Acquire);
+        has_any.then(|| locked(&self.latest).take()).flatten()
+    }
+}
+
+/// Of one worker.
+#[derive(Default)]
+pub(super) struct WorkerGauge {
+    /// Its engine's counters after its latest batch.
+    pub(super) counters: Mutex<Counters>,
+    pub(super) news: News<(Ports, Arc<Policy>)>,
 }
 
 /// Frames of one capture.
 #[derive(Default)]
 pub(super) struct CaptureGauge {
-    interface: String,
+    pub(super) interface: String,
+    pub(super) filter: News<String>,
     captured: AtomicU64,
     received: AtomicU64,
     dropped_by_kernel: AtomicU64,
@@ -45,7 +82,8 @@ impl Gauges {
         Self {
             is_stopping: AtomicBool::new(false),
             captures: interfaces.iter().map(capture).collect(),
-            workers: (0..workers).map(|_| Mutex::default()).collect(),
+            workers: (0..workers).map(|_| WorkerGauge::default()).collect(),
+            policy: News::default(),
             latency: Mutex::new(Latency::new()),
         }
     }
@@ -64,7 +102,7 @@ impl Gauges {
         let same = |one: &CaptureGauge, other: &CaptureGauge| one.interface == other.interface;
         let mut lines: Vec<String> = self.captures.chunk_by(same).map(line_of).collect();
         let mut counters = Counters::default();
-        self.workers.iter().for_each(|worker| counters.add(&locked(worker)));
+        self.workers.iter().for_each(|worker| counters.add(&locked(&worker.counters)));
         if counters.stream.octets > 0 {
             lines.push(format!(
                 "{:.2}% of the octets of mail connections are missing although their receivers have them",

@@ -35,6 +35,11 @@ impl LiveBook {
         }
     }
 
+    /// What the operator says of networks and accounts, from now on.
+    pub(super) fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+    }
+
     /// Takes records and writes what is new.
     pub(super) fn add(&mut self, records: Vec<Record>, sink: &mut Sink) -> Result<(), Failure> {
         let mut latest = self.correlated;

@@ -12,7 +12,7 @@ mod watch;
 
 pub use replay::{ReplayJob, replay};
 #[cfg(feature = "live")]
-pub use watch::{WatchJob, watch};
+pub use watch::{Reloaded, WatchJob, watch};
 
 use crate::engine::Counters;
 use crate::ops::{Summary, counted};

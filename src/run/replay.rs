@@ -178,7 +178,7 @@ fn threaded(
                 feed.run(
                     || Timestamp(0),
                     &mut engine,
-                    |records, _, _| {
+                    |_, records, _| {
                         // The writer outlives the workers unless it failed; then its error is the one to tell.
                         if !records.is_empty() {
                             drop(send.send(std::mem::take(records)));

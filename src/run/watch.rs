@@ -3,24 +3,24 @@
 //! A capture thread copies frames into batches and never waits: when the workers do not keep up it drops and
 //! counts. Stopping empties the kernel's ring first, then each stage ends because its input did.
 
-use super::gauges::{CaptureGauge, Gauges, Taken, locked, now};
+use super::gauges::{CaptureGauge, Gauges, Taken, WorkerGauge, locked, now};
 use super::live_book::LiveBook;
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, status, summary};
-use crate::capture::live::{Live, LiveError, LiveOptions, Waker};
-use crate::engine::{Counters, Engine, Settings};
-use crate::finding::Record;
+use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
+use crate::engine::{Counters, Engine, Ports, Settings};
+use crate::finding::{Policy, Record};
 use crate::ops::console;
 use crate::output::Inputs;
 use crate::pipeline::{self, Dispatcher, Overflow};
 use crate::wire::Timestamp;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,24 @@ pub struct WatchJob {
     pub output: Option<PathBuf>,
     /// Between two looks at the statistics; zero: only at the end.
     pub statistics: Duration,
+    /// Reads the configuration anew.
+    pub reload: Box<dyn FnMut() -> Result<Reloaded, Failure>>,
     /// No statistics, no summary.
     pub is_quiet: bool,
+}
+
+/// What may change while the program runs.
+pub struct Reloaded {
+    /// Capture filter of each interface.
+    pub filters: Vec<(String, String)>,
+    /// Between two looks at the statistics.
+    pub statistics: Duration,
+    /// Which ports suggest which protocol.
+    pub ports: Ports,
+    /// What the operator says of networks and accounts.
+    pub policy: Arc<Policy>,
+    /// Options that have other values, which take a restart.
+    pub unheeded: Vec<String>,
 }
 
 /// A batch of records, and the clock of the packet that brought the first of them to light.
@@ -60,9 +76,11 @@ const DRAIN_AT_MOST: Duration = Duration::from_secs(3);
 /// Record batches between workers and the writer.
 const RECORD_BATCHES: usize = 256;
 
-/// What ends the watch.
+/// What the main thread waits for.
 enum Event {
-    Signal,
+    Stop,
+    /// SIGHUP: the configuration is to be read anew.
+    Reload,
     CaptureEnded,
 }
 
@@ -71,7 +89,7 @@ enum Event {
 /// # Errors
 ///
 /// The interface cannot be opened or went away, the output cannot be written, or a thread ended by a fault.
-pub fn watch(job: WatchJob) -> Result<u8, Failure> {
+pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let began = Instant::now();
     let lives = open(&job)?;
     // What stands in records is the interface, whichever of its threads saw the packet.
@@ -106,7 +124,7 @@ pub fn watch(job: WatchJob) -> Result<u8, Failure> {
         let interfaces: Vec<&str> = job.live.iter().map(|live| live.interface.as_str()).collect();
         console::line(&format!("barewire: listening on {}", interfaces.join(", ")));
     }
-    wait(&ended, &wakers, &gauges, if job.is_quiet { Duration::ZERO } else { job.statistics });
+    wait(&mut job, &ended, &wakers, &gauges);
     stop(&wakers, &gauges, &captures);
     signals.close();
 
@@ -171,12 +189,13 @@ fn join<T>(handle: JoinHandle<T>, name: &str) -> Result<T, Failure> {
 }
 
 fn listen_for_signals(events: Sender<Event>) -> Result<signal_hook::iterator::Handle, Failure> {
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::usage(format!("listening for signals: {error}")))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::usage(format!("listening for signals: {error}")))?;
     let handle = signals.handle();
     spawn("signals", move || {
-        for _ in signals.forever() {
-            if events.send(Event::Signal).is_err() {
+        for signal in signals.forever() {
+            let event = if signal == SIGHUP { Event::Reload } else { Event::Stop };
+            if events.send(event).is_err() {
                 return;
             }
         }
@@ -206,7 +225,7 @@ fn capture(
             dispatcher.flush();
             own.note(captured.get(), dispatcher.dropped(), stats);
             let is_over = gauges.is_stopping.load(Ordering::Acquire) && quiet.is_drained(captured.get());
-            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(own.filter.take()) }
         },
     );
     // Nobody may be listening any more, for a signal came first.
@@ -233,10 +252,13 @@ impl Quiet {
     }
 }
 
-fn work(feed: &pipeline::Feed, settings: Settings, gauge: &Mutex<Counters>, send: &Sender<Brought>) -> Counters {
+fn work(feed: &pipeline::Feed, settings: Settings, gauge: &WorkerGauge, send: &Sender<Brought>) -> Counters {
     let mut engine = Engine::new(settings);
-    feed.run(now, &mut engine, |records, brought, counters| {
-        *locked(gauge) = *counters;
+    feed.run(now, &mut engine, |engine, records, brought| {
+        *locked(&gauge.counters) = *engine.counters();
+        if let Some((ports, policy)) = gauge.news.take() {
+            engine.reconfigure(ports, policy);
+        }
         // Records are few and precious: this waits. If the writer failed, its error is the one to tell.
         if !records.is_empty() {
             drop(send.send((std::mem::take(records), brought)));
@@ -247,6 +269,9 @@ fn work(feed: &pipeline::Feed, settings: Settings, gauge: &Mutex<Counters>, send
 
 fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges: &Gauges) -> Result<LiveBook, Failure> {
     for (records, brought) in &receive {
+        if let Some(policy) = gauges.policy.take() {
+            book.set_policy(policy);
+        }
         let before = sink.lines();
         book.add(records, &mut sink)?;
         let written = sink.lines() - before;
@@ -258,18 +283,44 @@ fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges:
     Ok(book)
 }
 
-/// Until a signal comes or a capture ends by itself.
-fn wait(ended: &Receiver<Event>, wakers: &[Waker], gauges: &Gauges, statistics: Duration) {
+/// Until a signal says so or a capture ends by itself.
+fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: &Gauges) {
     let mut told = Instant::now();
     loop {
-        match ended.recv_timeout(TICK) {
+        match events.recv_timeout(TICK) {
             Err(RecvTimeoutError::Timeout) => wakers.iter().for_each(Waker::wake),
-            Ok(Event::Signal | Event::CaptureEnded) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Event::Reload) => reload(job, gauges),
+            Ok(Event::Stop | Event::CaptureEnded) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        if !statistics.is_zero() && told.elapsed() >= statistics {
+        if !job.is_quiet && !job.statistics.is_zero() && told.elapsed() >= job.statistics {
             told = Instant::now();
             gauges.lines().iter().for_each(|line| console::line(line));
         }
+    }
+}
+
+/// All of the new configuration or nothing of it.
+fn reload(job: &mut WatchJob, gauges: &Gauges) {
+    let tried = (job.reload)().and_then(|new| {
+        let tried = new.filters.iter().try_for_each(|(_, filter)| try_filter(filter));
+        tried.map_err(|error| Failure::usage(error.to_string())).map(|()| new)
+    });
+    let new = match tried {
+        Ok(new) => new,
+        Err(failure) => return console::error(&format!("the configuration stays as it is: {}", failure.message)),
+    };
+    for capture in &gauges.captures {
+        let filter = new.filters.iter().find(|(interface, _)| *interface == capture.interface);
+        filter.into_iter().for_each(|(_, filter)| capture.filter.put(filter.clone()));
+    }
+    for worker in &gauges.workers {
+        worker.news.put((new.ports.clone(), Arc::clone(&new.policy)));
+    }
+    gauges.policy.put(new.policy);
+    job.statistics = new.statistics;
+    console::line("barewire: the configuration was read anew");
+    if !new.unheeded.is_empty() {
+        console::line(&format!("barewire: after a restart only: {}", new.unheeded.join(", ")));
     }
 }
 

@@ -81,7 +81,7 @@ fn listen(live: &mut Live, last: &[u8]) -> (Vec<(u64, u64, Vec<u8>)>, Stats) {
         },
         |now| {
             (stats, pauses) = (now, pauses + 1);
-            if done.get() || pauses > 99 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if done.get() || pauses > 99 { ControlFlow::Break(()) } else { ControlFlow::Continue(None) }
         },
     )
     .unwrap();
@@ -143,7 +143,7 @@ fn a_panic_of_the_receiver_comes_through() {
         switch_on_loopback();
         let mut live = Live::open(&options("lo", ""), 0).unwrap();
         talk();
-        let run = std::panic::AssertUnwindSafe(|| live.run(|_| panic!("expected"), |_| ControlFlow::Continue(())));
+        let run = std::panic::AssertUnwindSafe(|| live.run(|_| panic!("expected"), |_| ControlFlow::Continue(None)));
         assert!(std::panic::catch_unwind(run).is_err());
     });
 }
