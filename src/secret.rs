@@ -78,6 +78,27 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Octets of one.
+    pub(crate) const LEN: usize = 18;
+
+    /// Which key, and the digest.
+    #[must_use]
+    pub(crate) fn octets(&self) -> [u8; Self::LEN] {
+        let mut octets = [0; Self::LEN];
+        octets[..2].copy_from_slice(&self.key_id);
+        octets[2..].copy_from_slice(&self.digest);
+        octets
+    }
+
+    /// The one that has these octets.
+    #[must_use]
+    pub(crate) fn restored(octets: &[u8; Self::LEN]) -> Self {
+        let (mut key_id, mut digest) = ([0; 2], [0; 16]);
+        key_id.copy_from_slice(&octets[..2]);
+        digest.copy_from_slice(&octets[2..]);
+        Self { key_id, digest }
+    }
+
     /// `fp1:`, which key, and the digest, in hexadecimal digits.
     #[must_use]
     pub fn letters(&self) -> [u8; 41] {

@@ -54,7 +54,7 @@ pub fn collect(records: &[Record]) -> Vec<Collected> {
     for finding in correlator.conclude(&Policy::default()) {
         collector.add(finding);
     }
-    collector.drain()
+    collector.drain().collect()
 }
 
 /// All records of the packets, each in a frame of its own, and what was counted.

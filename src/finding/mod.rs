@@ -6,7 +6,9 @@
 mod catalogue;
 mod collector;
 mod correlate;
+mod held;
 mod judge;
+mod packed;
 mod policy;
 mod record;
 pub mod remedies;
@@ -14,7 +16,7 @@ pub mod software;
 mod uid;
 
 pub use catalogue::{ATTACK_VERSION, CATALOGUE, Category, Entry, FindingId, Key, SEVERITIES, Technique, severity_name};
-pub use collector::{Collected, Collector};
+pub use collector::{Collected, Collector, Drained};
 pub use correlate::Correlator;
 pub use judge::{Case, Court, Ending};
 pub use policy::{Policy, Segment, WeakSecrets};

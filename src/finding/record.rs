@@ -11,6 +11,7 @@ use crate::mail::{
 use crate::secret::Fingerprint;
 use crate::stream::Overlap;
 use crate::wire::{Endpoint, PacketRef, Tunnel};
+use std::sync::Arc;
 
 /// A connection as records name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -290,8 +291,8 @@ pub struct Finding {
     pub starttls: Option<Starttls>,
     /// For [`FindingId::CoverageGap`]: what is missing.
     pub missing: Option<Reason>,
-    /// What else shows it.
-    pub evidence: Option<Box<Evidence>>,
+    /// What else shows it; many findings may share it.
+    pub evidence: Option<Arc<Evidence>>,
     /// Its identity, when it is known already.
     pub uid: Option<Uid>,
     /// Exposures on the same connection.
@@ -336,7 +337,7 @@ impl Finding {
 
     /// Its evidence, to be filled in.
     pub(super) fn evidence_mut(&mut self) -> &mut Evidence {
-        self.evidence.get_or_insert_default()
+        Arc::make_mut(self.evidence.get_or_insert_default())
     }
 }
 

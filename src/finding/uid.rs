@@ -19,6 +19,18 @@ impl Uid {
         Self(short)
     }
 
+    /// Its octets.
+    #[must_use]
+    pub(super) fn octets(&self) -> [u8; 10] {
+        self.0
+    }
+
+    /// The one that has these octets.
+    #[must_use]
+    pub(super) fn restored(octets: [u8; 10]) -> Self {
+        Self(octets)
+    }
+
     /// RFC 4648 §6 without padding; 10 octets are exactly 16 characters.
     #[must_use]
     pub fn letters(&self) -> [u8; 16] {

@@ -53,6 +53,12 @@ impl Text {
         Self { text: text.into(), is_lossy }
     }
 
+    /// What was safe before, as it was.
+    #[must_use]
+    pub(crate) fn restored(text: &str, is_lossy: bool) -> Self {
+        Self { text: text.into(), is_lossy }
+    }
+
     /// Octets of memory it takes.
     pub(crate) fn octets(&self) -> usize {
         self.text.len()

@@ -12,7 +12,7 @@ const KINDS: usize = 16;
 /// Servers of a finding told one by one; a fault that all of them share must not hide the others.
 const SERVERS: usize = 6;
 /// Users of a finding told by name.
-const USERS: usize = 3;
+pub const NAMED_USERS: usize = 3;
 /// Characters of a user's name.
 const USER_CHARS: usize = 24;
 /// Characters of a server: an IPv6 address with its port.
@@ -80,11 +80,11 @@ impl Widths {
             |text: &dyn Fn(&FindingLine) -> String| lines.iter().map(|line| text(line).len()).max().unwrap_or(0);
         let (server, clients, count) = (widest(&server), widest(&clients), widest(&times));
         let left = COLUMNS.saturating_sub(INDENT + 2 + server + clients + count + 3 * 3);
-        Self { server, users: widest(&|line| people(&line.users, left)), clients, count }
+        Self { server, users: widest(&|line| people(line, left)), clients, count }
     }
 
     fn row(&self, line: &FindingLine) -> String {
-        let users = people(&line.users, self.users);
+        let users = people(line, self.users);
         let mut row = format!("{:INDENT$}  {:<2$}", "", server(line), self.server);
         if self.users > 0 {
             let _ = write!(row, "   {users:<0$}", self.users);
@@ -113,13 +113,13 @@ fn times(line: &FindingLine) -> String {
 }
 
 /// As many names as there is room for, three at most, and how many more there are.
-fn people(users: &[String], width: usize) -> String {
+fn people(line: &FindingLine, width: usize) -> String {
     let list = |shown: usize| {
-        let names: Vec<String> = users.iter().take(shown).map(|user| fitted(user, USER_CHARS)).collect();
-        let more = users.len() - names.len();
-        let rest = if more > 0 { format!(" and {} more", grouped(more as u64)) } else { String::new() };
+        let names: Vec<String> = line.users.iter().take(shown).map(|user| fitted(user, USER_CHARS)).collect();
+        let more = (line.users.len() - names.len()) as u64 + line.more_users;
+        let rest = if more > 0 { format!(" and {} more", grouped(more)) } else { String::new() };
         names.join(", ") + &rest
     };
-    let fits = (1..=USERS).rev().map(list).find(|text| text.len() <= width);
+    let fits = (1..=NAMED_USERS).rev().map(list).find(|text| text.len() <= width);
     fits.unwrap_or_else(|| fitted(&list(1), width))
 }

@@ -9,6 +9,7 @@ mod progress;
 mod summary;
 mod words;
 
+pub use findings::NAMED_USERS;
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};
 #[cfg(feature = "live")]

@@ -40,8 +40,10 @@ pub struct FindingLine {
     pub is_service: bool,
     /// Distinct clients.
     pub clients: u64,
-    /// All users.
+    /// Users, [`NAMED_USERS`](super::NAMED_USERS) of them.
     pub users: Vec<String>,
+    /// How many more there are.
+    pub more_users: u64,
     /// Occurrences.
     pub count: u64,
 }
@@ -261,6 +263,7 @@ mod tests {
             is_service: !server.is_empty(),
             clients,
             users,
+            more_users: 0,
             count,
         }
     }
@@ -394,6 +397,7 @@ mod tests {
             server: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".to_owned(),
             clients: u64::MAX,
             users: vec![name.clone(), name.clone(), "\u{fc}\n".to_owned(), name.clone()],
+            more_users: u64::MAX / 2,
             count: u64::MAX,
         };
         let mut summary = sample();

@@ -328,7 +328,7 @@ fn findings() -> Vec<Collected> {
     for name in hostile_users() {
         for id in [FindingId::TlsCertificateProblem, FindingId::CleartextPassword] {
             let mut one = collected(id);
-            one.finding.evidence = Some(Box::new(evidence(&name)));
+            one.finding.evidence = Some(std::sync::Arc::new(evidence(&name)));
             one.finding.related = vec![one.uid];
             one.finding.client_software = Some(&CURL);
             all.push(one);

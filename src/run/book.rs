@@ -4,12 +4,13 @@ use super::Kinds;
 use super::sink::Sink;
 use crate::engine::Settings;
 use crate::finding::{Collected, Collector, Correlator, Coverage, FindingId, Login, Policy, Record, Session};
-use crate::mail::{PROTOCOLS, Protocol, Reason, Text};
-use crate::ops::{FindingLine, SessionLine};
+use crate::mail::{PROTOCOLS, Protocol, Reason};
+use crate::ops::{FindingLine, NAMED_USERS, SessionLine};
 use crate::output::Event;
 use crate::run::Failure;
 use crate::wire::{Endpoint, PacketRef};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 /// bounded on any archive.
 const HELD: usize = 1_000_000;
 
-/// Users and clients remembered for a line of the summary, which names a few.
+/// Users and clients counted for a line of the summary.
 const USERS: usize = 1000;
 
 /// Numbers for the summary and the exit status.
@@ -30,6 +31,7 @@ pub(super) struct Tally {
     pub(super) worst_severity: u8,
     /// Not judged against others.
     pub(super) uncompared: u64,
+    hasher: RandomState,
 }
 
 /// What findings of one line are about.
@@ -45,9 +47,10 @@ struct Line {
     /// Addresses, where each finding has one client.
     client_addresses: BTreeSet<u128>,
     clients: u64,
-    /// In the order in which they came.
+    /// The first of them, in the order in which they came.
     users: Vec<String>,
-    known_users: HashSet<Text>,
+    /// Hashes of all: names may be long, and most are only counted.
+    known_users: BTreeSet<u64>,
     count: u64,
 }
 
@@ -96,10 +99,10 @@ impl Tally {
         }
         line.clients = collected.clients.max(line.clients).max(line.client_addresses.len() as u64);
         let is_about_user = finding.id.entry().key.holds_user();
-        if let Some(user) = finding.user.as_ref().filter(|_| is_about_user && line.users.len() < USERS)
-            && !line.known_users.contains(user)
+        if let Some(user) = finding.user.as_ref().filter(|_| is_about_user && line.known_users.len() < USERS)
+            && line.known_users.insert(self.hasher.hash_one(user))
+            && line.users.len() < NAMED_USERS
         {
-            line.known_users.insert(user.clone());
             line.users.push(user.as_str().to_owned());
         }
     }
@@ -138,6 +141,7 @@ impl Tally {
             is_service: matches!(server, Subject::Server(_)),
             clients: line.clients,
             users: line.users.clone(),
+            more_users: (line.known_users.len() - line.users.len()) as u64,
             count: line.count,
         });
         lines.collect()
@@ -196,33 +200,74 @@ impl Book {
     }
 
     /// Writes all that is held, in order.
-    pub(super) fn write(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+    fn write(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        self.conclude();
+        self.write_out(sink)
+    }
+
+    /// Writes all that is held: nothing more will come.
+    pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        self.conclude();
+        // What it remembered is of no use any more, and writing takes memory as well.
+        self.correlator = Correlator::default();
+        self.write_out(sink)
+    }
+
+    fn conclude(&mut self) {
         for finding in self.correlator.conclude(&self.policy) {
             self.collector.add(finding);
         }
         self.tally.uncompared = self.correlator.uncompared();
-        let findings = self.collector.drain();
-        let mut events: Vec<(PacketRef, u8, u32, Event<'_>)> = Vec::new();
-        for login in &self.logins {
-            events.push((login.at, 0, login.ordinal, Event::Login(login)));
-        }
-        for (ordinal, finding) in (0..).zip(&findings) {
-            self.tally.finding(finding);
+    }
+
+    /// One record after the other by the time of its packet; of equal ones logins first and sessions last.
+    fn write_out(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        let logins = in_order(&self.logins, |login| (login.at, login.ordinal));
+        let sessions = in_order(&self.sessions, |session| (session.end, 0));
+        let (mut logins, mut sessions) = (logins.into_iter().peekable(), sessions.into_iter().peekable());
+        for finding in self.collector.drain() {
+            self.tally.finding(&finding);
             if self.kinds.findings {
-                // Equal times are in the order of their identities already.
-                events.push((finding.last, 1, ordinal, Event::Finding(finding)));
+                write_until(Some((finding.last, 1)), &mut logins, &mut sessions, sink)?;
+                sink.write(&Event::Finding(&finding))?;
             }
         }
-        for session in &self.sessions {
-            events.push((session.end, 2, 0, Event::Session(session)));
-        }
-        events.sort_by_key(|(at, rank, ordinal, _)| (*at, *rank, *ordinal));
-        for (.., event) in &events {
-            sink.write(event)?;
-        }
+        write_until(None, &mut logins, &mut sessions, sink)?;
         self.logins.clear();
         self.sessions.clear();
         sink.flush()
+    }
+}
+
+/// Records by a key, those of equal keys as they came.
+fn in_order<T>(records: &[T], key: impl Fn(&T) -> (PacketRef, u32)) -> Vec<(PacketRef, &T)> {
+    let mut order: Vec<_> = records.iter().map(|record| (key(record), record)).collect();
+    order.sort_by_key(|(key, _)| *key);
+    order.into_iter().map(|((at, _), record)| (at, record)).collect()
+}
+
+/// Records that are to be written, with their packets.
+type Waiting<'a, T> = std::iter::Peekable<std::vec::IntoIter<(PacketRef, &'a T)>>;
+
+/// Writes logins and sessions that come before what has this packet and rank; all of them without one.
+fn write_until(
+    end: Option<(PacketRef, u8)>,
+    logins: &mut Waiting<'_, Login>,
+    sessions: &mut Waiting<'_, Session>,
+    sink: &mut Sink,
+) -> Result<(), Failure> {
+    let is_due = |next: Option<(PacketRef, u8)>| next.is_some_and(|next| end.is_none_or(|end| next < end));
+    loop {
+        let login = logins.peek().map(|(at, _)| (*at, 0));
+        let session = sessions.peek().map(|(at, _)| (*at, 2));
+        let login_is_first = login.is_some_and(|login| session.is_none_or(|session| login < session));
+        if login_is_first && is_due(login) {
+            logins.next().map_or(Ok(()), |(_, login)| sink.write(&Event::Login(login)))?;
+        } else if !login_is_first && is_due(session) {
+            sessions.next().map_or(Ok(()), |(_, session)| sink.write(&Event::Session(session)))?;
+        } else {
+            return Ok(());
+        }
     }
 }
 

@@ -76,7 +76,7 @@ impl LiveBook {
         }
         let waits = waits_for_the_end(&finding);
         match self.collector.add(finding).filter(|_| self.kinds.findings && !waits) {
-            Some(new) => sink.write(&Event::Finding(new)),
+            Some(new) => sink.write(&Event::Finding(&new)),
             None => Ok(()),
         }
     }

@@ -70,7 +70,7 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     };
     let (counters, captured) =
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Failure::fault("capture-0")))?;
-    book.write(&mut sink)?;
+    book.finish(&mut sink)?;
     watcher.progress.finish();
     let (damaged, unreadable): (Vec<_>, Vec<_>) = files.problems().iter().partition(|problem| problem.opened);
     let lines = |problems: Vec<&crate::capture::Problem>| problems.iter().map(ToString::to_string).collect();

@@ -4,16 +4,25 @@
 //! Takes the records of all workers and judges them in the order of their packets, so that the number of workers makes
 //! no difference. Bounded: when too much is held it is judged early.
 
+mod past;
+mod uses;
+mod views;
+
 use super::catalogue::FindingId;
+use super::packed::{Packer, Softwares, Unpacker};
 use super::policy::Policy;
 use super::record::{Coverage, Finding, Flow, Login, Offer, Session};
 use super::software::Software;
-use crate::mail::{Confidence, Outcome, Protocol, StarttlsReply, Text, Validity};
+use crate::mail::{Confidence, Outcome, Protocol, StarttlsReply, Text};
 use crate::secret::Fingerprint;
 use crate::wire::{Endpoint, PacketRef};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
+use past::{Fact, Past};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use uses::Uses;
+use views::Views;
 
 /// Rejections of one client by one server, or of one account, within [`FAILURE_WINDOW_NS`] that are told.
 const FAILURES: usize = 10;
@@ -21,35 +30,8 @@ const FAILURES: usize = 10;
 const FAILURE_WINDOW_NS: u64 = 300 * 1_000_000_000;
 /// After TLS failed, mail in clear within this time is taken as its consequence; nanoseconds.
 const FALLBACK_WINDOW_NS: u64 = 300 * 1_000_000_000;
-/// Two views of one connection begin within this time, for clocks of two sensors differ; nanoseconds.
-const VIEW_WINDOW_NS: u64 = 60 * 1_000_000_000;
-/// A view is remembered for so long, since a connection is told when it is over; nanoseconds.
-const VIEW_HELD_NS: u64 = 3600 * 1_000_000_000;
-/// Places remembered of one secret.
-const PLACES: usize = 32;
-/// Secrets remembered: each with a name as long as the client likes.
-const SECRETS: usize = 250_000;
 /// Servers, conversations and traces remembered, each.
 const HELD: usize = 1_000_000;
-
-/// Where a secret was used.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    server: Endpoint,
-    protocol: Protocol,
-    user: Box<str>,
-}
-
-/// One secret's uses.
-struct Uses {
-    /// Sorted. Nearly always one.
-    places: Vec<Place>,
-    /// The use that stands for all: the last.
-    last: (PacketRef, Flow),
-    validity: Validity,
-    /// Places when it was told last.
-    told: usize,
-}
 
 /// A rejected login.
 struct Failure {
@@ -81,21 +63,14 @@ struct Offers {
     last_missing: Option<(PacketRef, Flow, Option<u64>)>,
 }
 
-/// What was seen of one connection, by whichever sensors: the earliest view with the offer and without.
-#[derive(Default)]
-struct Views {
-    offered: Option<PacketRef>,
-    missing: Option<Box<(PacketRef, Flow)>>,
-}
-
 /// Judges connections against each other.
 #[derive(Default)]
 pub struct Correlator {
-    uses: HashMap<Fingerprint, Uses, RandomState>,
-    failures: Vec<Failure>,
-    traces: Vec<Trace>,
+    uses: Uses,
+    failures: Past<Failure>,
+    traces: Past<Trace>,
     offers: BTreeMap<(Endpoint, Protocol), Offers>,
-    views: HashMap<(Protocol, [u32; 2]), Views, RandomState>,
+    views: Views,
     /// Time of the latest packet that a record was about.
     latest: PacketRef,
     told: HashSet<(FindingId, u128, u128, u16), RandomState>,
@@ -123,7 +98,7 @@ impl Correlator {
             return;
         }
         if login.outcome == Outcome::Rejected {
-            self.failures.push(Failure {
+            self.failures.push(&Failure {
                 at: login.at,
                 flow: login.flow,
                 user: login.user.clone(),
@@ -134,33 +109,7 @@ impl Correlator {
         if let Some(fingerprint) =
             login.fingerprint.filter(|_| !login.is_empty && login.outcome != Outcome::Rejected && !login.is_ambiguous)
         {
-            self.note_use(fingerprint, login);
-        }
-    }
-
-    fn note_use(&mut self, fingerprint: Fingerprint, login: &Login) {
-        if self.uses.len() >= SECRETS && !self.uses.contains_key(&fingerprint) {
-            self.uncompared += 1;
-            return;
-        }
-        // Whose it is must be known: the same login may have been seen in another place whole.
-        let Some(user) = &login.user else { return };
-        let user = user.as_str().into();
-        let place = Place { server: login.flow.server, protocol: login.flow.protocol, user };
-        let uses = self.uses.entry(fingerprint).or_insert_with(|| Uses {
-            places: Vec::with_capacity(1),
-            last: (login.at, login.flow),
-            validity: login.validity,
-            told: 1,
-        });
-        // The least of them, so that the order in which they come does not matter.
-        if let Err(at) = uses.places.binary_search(&place) {
-            uses.places.insert(at, place);
-            uses.places.truncate(PLACES);
-        }
-        uses.validity = uses.validity.max(login.validity);
-        if login.at >= uses.last.0 {
-            uses.last = (login.at, login.flow);
+            self.uncompared += u64::from(!self.uses.note(fingerprint, login));
         }
     }
 
@@ -168,7 +117,7 @@ impl Correlator {
     pub fn session(&mut self, session: &Session) {
         self.latest = self.latest.max(session.end);
         self.note_offer(session);
-        self.note_view(session);
+        self.uncompared += u64::from(!self.views.note(session));
         let refused = session.starttls.reply.is_some_and(|reply| reply != StarttlsReply::Accepted);
         let cause = match () {
             () if session.exposed.is_some() => None,
@@ -179,7 +128,7 @@ impl Correlator {
         };
         let at = session.exposed.unwrap_or(session.end);
         let host = self.host(session);
-        self.traces.push(Trace {
+        self.traces.push(&Trace {
             at,
             flow: session.flow,
             host,
@@ -227,36 +176,16 @@ impl Correlator {
         }
     }
 
-    /// The same connection may have been seen in several places on its path.
-    fn note_view(&mut self, session: &Session) {
-        let Some(isns) = session.flow.isns else { return };
-        let key = (session.flow.protocol, isns);
-        if self.views.len() >= HELD && !self.views.contains_key(&key) {
-            self.uncompared += 1;
-            return;
-        }
-        let at = session.flow.start;
-        match session.starttls.offer {
-            Offer::Offered => {
-                let offered = &mut self.views.entry(key).or_default().offered;
-                *offered = Some(offered.map_or(at, |earlier| earlier.min(at)));
-            }
-            Offer::NotOffered => {
-                let missing = &mut self.views.entry(key).or_default().missing;
-                let seen = (at, session.flow);
-                *missing = Some(missing.take().filter(|earlier| **earlier <= seen).unwrap_or_else(|| Box::new(seen)));
-            }
-            Offer::Unknown(_) => {}
-        }
-    }
-
     /// Judges what is held, and forgets what later records cannot make worse.
     pub fn conclude(&mut self, policy: &Policy) -> Vec<Finding> {
-        let mut found = Vec::new();
-        self.judge_uses(&mut found);
-        self.judge_failures(&mut found);
-        self.judge_traces(&mut found);
-        self.judge_views(&mut found);
+        let latest = self.latest.time;
+        let mut found = self.uses.judge();
+        find_repeated(&mut self.failures, &mut found);
+        self.uncompared += self.failures.forget(latest, FAILURE_WINDOW_NS);
+        find_fallbacks(&mut self.traces, &mut found);
+        self.uncompared += self.traces.forget(latest, FALLBACK_WINDOW_NS);
+        self.views.judge(&mut found);
+        self.views.forget(latest);
         self.judge_offers(&mut found);
         found.retain(|finding| self.is_new(finding));
         for finding in &mut found {
@@ -267,72 +196,12 @@ impl Correlator {
         found
     }
 
-    /// One connection with the offer in one place and without it in another: something between has taken it out.
-    fn judge_views(&mut self, found: &mut Vec<Finding>) {
-        let near = |views: &Views| -> Option<(PacketRef, Flow)> {
-            let (offered, missing) = (views.offered?, **views.missing.as_ref()?);
-            let (a, b) = (offered.time, missing.0.time);
-            (a.since(b).max(b.since(a)) <= VIEW_WINDOW_NS).then_some(missing)
-        };
-        let mut stripped: Vec<(PacketRef, Flow)> = self.views.values().filter_map(near).collect();
-        stripped.sort_unstable();
-        for (at, flow) in stripped {
-            let mut finding = Finding::new(FindingId::StarttlsStripped, Some(flow), at, Confidence::Confirmed);
-            finding.evidence_mut().kind = Some("two-views");
-            found.push(finding);
-        }
-        let latest = self.latest.time;
-        self.views.retain(|_, views| {
-            let last = views.offered.into_iter().chain(views.missing.as_ref().map(|missing| missing.0)).max();
-            last.is_some_and(|last| latest.since(last.time) <= VIEW_HELD_NS)
-        });
-    }
-
     fn is_new(&mut self, finding: &Finding) -> bool {
         let Some(flow) = finding.flow else { return true };
         if finding.id == FindingId::CredentialReuse || self.told.len() >= HELD {
             return true;
         }
         self.told.insert((finding.id, flow.client.address, flow.server.address, flow.server.port))
-    }
-
-    fn judge_uses(&mut self, found: &mut Vec<Finding>) {
-        for (fingerprint, uses) in &mut self.uses {
-            if uses.places.len() <= uses.told {
-                continue;
-            }
-            uses.told = uses.places.len();
-            let (at, flow) = uses.last;
-            let mut finding = Finding::new(FindingId::CredentialReuse, Some(flow), at, Confidence::Confirmed);
-            finding.fingerprint = Some(*fingerprint);
-            finding.validity = uses.validity;
-            let evidence = finding.evidence_mut();
-            evidence.places = uses.places.iter().map(Place::text).collect();
-            if is_suite(&uses.places) {
-                evidence.kind = Some("expected-suite");
-                finding.severity = 2;
-            }
-            found.push(finding);
-        }
-        found.sort_by_key(|finding| (finding.at, finding.fingerprint));
-    }
-
-    fn judge_failures(&mut self, found: &mut Vec<Finding>) {
-        let mut failures = std::mem::take(&mut self.failures);
-        failures.sort_by_key(|failure| failure.at);
-        find_repeated(&failures, found);
-        failures.retain(|failure| self.latest.time.since(failure.at.time) <= FAILURE_WINDOW_NS);
-        self.uncompared += shed(&mut failures);
-        self.failures = failures;
-    }
-
-    fn judge_traces(&mut self, found: &mut Vec<Finding>) {
-        let mut traces = std::mem::take(&mut self.traces);
-        traces.sort_by_key(|trace| (trace.at, trace.flow));
-        find_fallbacks(&traces, found);
-        traces.retain(|trace| self.latest.time.since(trace.at.time) <= FALLBACK_WINDOW_NS);
-        self.uncompared += shed(&mut traces);
-        self.traces = traces;
     }
 
     fn judge_offers(&mut self, found: &mut Vec<Finding>) {
@@ -356,74 +225,129 @@ impl Correlator {
     }
 }
 
-/// Lets the oldest go when half of what may be held stays, so that a flood within the window is not judged over and
-/// over. Gives their number.
-fn shed<T>(held: &mut Vec<T>) -> u64 {
-    let extra = held.len().saturating_sub(HELD / 2);
-    held.drain(..extra);
-    extra as u64
-}
-
-/// Rejections of one client or account, [`FAILURES`] of them within the window. `failures` are in order of time.
-fn find_repeated(failures: &[Failure], found: &mut Vec<Finding>) {
+/// Rejections of one client or account, [`FAILURES`] of them within the window.
+fn find_repeated(failures: &mut Past<Failure>, found: &mut Vec<Finding>) {
     let mut by_client: HashMap<(u128, Endpoint), VecDeque<usize>, RandomState> = HashMap::default();
-    let mut by_user: HashMap<(&str, Endpoint), VecDeque<usize>, RandomState> = HashMap::default();
-    for (at, failure) in failures.iter().enumerate() {
+    let mut by_user: HashMap<(Text, Endpoint), VecDeque<usize>, RandomState> = HashMap::default();
+    failures.sort();
+    for at in 0..failures.len() {
+        let failure = failures.get(at);
         let mut windows = vec![by_client.entry((failure.flow.client.address, failure.flow.server)).or_default()];
-        if let Some(user) = &failure.user {
-            windows.push(by_user.entry((user.as_str(), failure.flow.server)).or_default());
+        if let Some(user) = failure.user {
+            windows.push(by_user.entry((user, failure.flow.server)).or_default());
         }
         for window in windows {
-            let is_old = |&old: &usize| failure.at.time.since(failures[old].at.time) > FAILURE_WINDOW_NS;
+            let is_old = |&old: &usize| failure.at.time.since(failures.time(old)) > FAILURE_WINDOW_NS;
             while window.front().is_some_and(is_old) {
                 window.pop_front();
             }
             window.push_back(at);
             if window.len() == FAILURES {
-                found.push(repeated(window.iter().map(|&at| &failures[at])));
-                window.clear();
+                let window: Vec<Failure> = window.drain(..).map(|at| failures.get(at)).collect();
+                found.push(repeated(&window));
             }
         }
     }
 }
 
-/// Mail in clear soon after TLS with the same server did not come about. `traces` are in order of time.
-fn find_fallbacks(traces: &[Trace], found: &mut Vec<Finding>) {
-    let mut failed: HashMap<u128, Vec<&Trace>, RandomState> = HashMap::default();
-    for trace in traces {
+/// Mail in clear soon after TLS with the same server did not come about.
+fn find_fallbacks(traces: &mut Past<Trace>, found: &mut Vec<Finding>) {
+    // Only what clients did with whom it failed matters, and these are few.
+    let failed = traces.packed().map(|(at, mut read)| Trace::begin(at, &mut read));
+    let failed: HashSet<u128, RandomState> =
+        failed.filter(|(marks, _)| marks.has_failed).map(|(_, flow)| flow.client.address).collect();
+    if failed.is_empty() {
+        return;
+    }
+    traces.sort();
+    let mut failed: HashMap<u128, Vec<Trace>, RandomState> =
+        failed.into_iter().map(|client| (client, Vec::new())).collect();
+    for (number, (at, mut read)) in traces.packed().enumerate() {
+        let Some(before) = failed.get_mut(&{ Trace::begin(at, &mut read).1.client.address }) else { continue };
+        let trace = traces.get(number);
+        let is_recent = |earlier: &Trace| trace.at.time.since(earlier.at.time) <= FALLBACK_WINDOW_NS;
         if trace.cause.is_some() {
-            let before = failed.entry(trace.flow.client.address).or_default();
-            before.retain(|earlier| trace.at.time.since(earlier.at.time) <= FALLBACK_WINDOW_NS);
+            before.retain(is_recent);
             before.push(trace);
             continue;
         }
-        let Some(before) = failed.get(&{ trace.flow.client.address }) else { continue };
-        let is_recent = |earlier: &&&Trace| trace.at.time.since(earlier.at.time) <= FALLBACK_WINDOW_NS;
-        if let Some(earlier) = before.iter().filter(is_recent).rev().find(|earlier| earlier.may_lead_to(trace)) {
-            found.push(fallback(earlier, trace));
+        let mut before = before.iter().rev().filter(|earlier| is_recent(earlier));
+        if let Some(earlier) = before.find(|earlier| earlier.may_lead_to(&trace)) {
+            found.push(fallback(earlier, &trace));
         }
     }
 }
 
-impl Place {
-    fn text(&self) -> String {
-        let address = std::net::SocketAddr::new(self.server.ip(), self.server.port);
-        format!("{address} {} {}", self.protocol.name(), self.user)
+impl Fact for Failure {
+    fn at(&self) -> PacketRef {
+        self.at
     }
 
-    /// What stands before `@`: the same person with and without the domain.
-    fn person(&self) -> &str {
-        self.user.split('@').next().unwrap_or(&self.user)
+    fn pack(&self, write: &mut Packer, _: &mut Softwares) {
+        write.flow(&self.flow, self.at);
+        write.text(self.user.as_ref());
+        write.number(self.fingerprint.is_some().into());
+        self.fingerprint.iter().for_each(|fingerprint| write.octets(&fingerprint.octets()));
+    }
+
+    fn unpack(at: PacketRef, mut read: Unpacker<'_>, _: &Softwares) -> Self {
+        let (flow, user) = (read.flow(at), read.text());
+        let fingerprint = (read.number() == 1).then(|| Fingerprint::restored(&read.octets()));
+        Self { at, flow, user, fingerprint }
+    }
+
+    fn order(_: &Self, _: &Self) -> Ordering {
+        Ordering::Equal
     }
 }
 
-/// One person's mail programs on one host: what one expects.
-fn is_suite(places: &[Place]) -> bool {
-    let Some(first) = places.first() else { return false };
-    places.iter().all(|place| place.server.address == first.server.address && place.person() == first.person())
+/// What stands at the beginning of a packed trace.
+struct Marks {
+    has_failed: bool,
+    is_partial: bool,
+    has_host: bool,
+}
+
+impl Fact for Trace {
+    fn at(&self) -> PacketRef {
+        self.at
+    }
+
+    fn pack(&self, write: &mut Packer, softwares: &mut Softwares) {
+        write.octets(&[self.cause.is_some(), self.is_partial, self.host.is_some()].map(u8::from));
+        write.flow(&self.flow, self.at);
+        self.host.iter().for_each(|host| write.octets(&host.to_be_bytes()));
+        write.text(self.client_name.as_ref());
+        write.number(softwares.number(self.server_software));
+        write.number(softwares.number(self.client_software));
+        write.text(self.cause.as_ref());
+    }
+
+    fn unpack(at: PacketRef, mut read: Unpacker<'_>, softwares: &Softwares) -> Self {
+        let (Marks { is_partial, has_host, .. }, flow) = Self::begin(at, &mut read);
+        Self {
+            at,
+            flow,
+            is_partial,
+            host: has_host.then(|| u64::from_be_bytes(read.octets())),
+            client_name: read.text(),
+            server_software: softwares.of(read.number()),
+            client_software: softwares.of(read.number()),
+            cause: read.text(),
+        }
+    }
+
+    fn order(a: &Self, b: &Self) -> Ordering {
+        a.flow.cmp(&b.flow)
+    }
 }
 
 impl Trace {
+    fn begin(at: PacketRef, read: &mut Unpacker<'_>) -> (Marks, Flow) {
+        let [has_failed, is_partial, has_host] = read.octets().map(|mark: u8| mark == 1);
+        (Marks { has_failed, is_partial, has_host }, read.flow(at))
+    }
+
     /// Whether the same service was spoken to, by what may be the same client: there may be several behind an address.
     fn may_lead_to(&self, later: &Self) -> bool {
         let is_other_client = match (&self.client_name, &later.client_name) {
@@ -452,9 +376,9 @@ fn fallback(earlier: &Trace, trace: &Trace) -> Finding {
 }
 
 /// Many refusals: of one secret again and again (a forgotten program), or of many (somebody guesses).
-fn repeated<'a>(failures: impl Iterator<Item = &'a Failure> + Clone) -> Finding {
-    let secrets: BTreeSet<_> = failures.clone().filter_map(|failure| failure.fingerprint).collect();
-    let users: BTreeSet<_> = failures.clone().filter_map(|failure| failure.user.as_ref()).collect();
+fn repeated(failures: &[Failure]) -> Finding {
+    let secrets: BTreeSet<_> = failures.iter().filter_map(|failure| failure.fingerprint).collect();
+    let users: BTreeSet<_> = failures.iter().filter_map(|failure| failure.user.as_ref()).collect();
     let kind = if secrets.len() == 1 && users.len() == 1 { "stale-credential" } else { "guessing" };
     let attempts = [secrets.len() as u32, users.len() as u32];
     let last = failures.last().expect("a window holds its last failure");
@@ -474,8 +398,7 @@ mod tests {
         let flow =
             Flow { client: end, server: end, start, protocol: Protocol::Pop3, vlan: None, tunnel: None, isns: None };
         let mut correlator = Correlator::default();
-        let refused = || Failure { at: start, flow, user: None, fingerprint: None };
-        correlator.failures.resize_with(HELD, refused);
+        (0..HELD).for_each(|_| correlator.failures.push(&Failure { at: start, flow, user: None, fingerprint: None }));
         assert!(correlator.is_full());
         correlator.conclude(&Policy::default());
         assert!(!correlator.is_full() && correlator.failures.len() == HELD / 2);
