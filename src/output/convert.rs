@@ -5,12 +5,11 @@
 
 use super::community_id::community_id;
 use super::event::{
-    Barewire, ClientEnd, Distinct, Ecs, Event, Evidence as EvidenceFields, Ingress, Ip, Letters, Line, Log,
-    Login as LoginFields, Lossy, Name, Network, Observer, Overlap as OverlapFields, Path, Proxied, Related, Sha256Hash,
-    Side, Software, Starttls as StarttlsFields, Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan,
-    WireText, Words,
+    Barewire, ClientEnd, Distinct, Event, Evidence as EvidenceFields, Few, Ip, Letters, Line, Login as LoginFields,
+    Lossy, Network, Overlap as OverlapFields, Proxied, Related, Sha256Hash, Side, Software, Starttls as StarttlsFields,
+    Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan, WireText, Words,
 };
-use super::fixed::{self, Remediations};
+use super::fixed::{self, LOGIN, Places, Remediations, SESSION};
 use super::identity::event_id;
 use super::time::rfc3339;
 use super::{Inputs, sentence};
@@ -25,9 +24,6 @@ use crate::stream::{Direction, Overlap};
 use crate::wire::{Endpoint, PacketRef, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-const FINDING: &str = "barewire.finding";
-const LOGIN: &str = "barewire.login";
-const SESSION: &str = "barewire.session";
 /// Marks a user's name that no longer holds all that was on the wire.
 pub(super) const LOSSY: Lossy = Lossy { lossy: true };
 /// `event.severity` of severities 1 to 5.
@@ -38,33 +34,29 @@ const TOKEN_OCTETS: usize = 64;
 /// The line of a finding.
 pub(super) fn finding<'a>(
     collected: &'a Collected,
-    inputs: &'a Inputs,
+    inputs: &Inputs,
     remediations: &'a mut Remediations,
+    places: &'a mut Places,
 ) -> Line<'a> {
     let finding = &collected.finding;
-    let entry = finding.id.entry();
-    let key = entry.key;
+    let key = finding.id.entry().key;
+    let parts = fixed::parts(finding.id);
     let user = finding.user.as_ref().filter(|_| key.holds_user());
     let scale = SEVERITY_SCALE[usize::from(finding.severity.clamp(1, 5)) - 1];
-    let mut line = base(sentence::finding(collected, inputs), FINDING, collected.last, inputs);
-    let (first, last) = (rfc3339(collected.first.time), line.timestamp);
+    let mut line = base(sentence::finding(collected, inputs), collected.last, inputs, places);
+    let last = line.timestamp;
+    let first = if collected.first.time == collected.last.time { last } else { rfc3339(collected.first.time) };
     line.event = Event {
-        kind: if finding.severity >= 2 { "alert" } else { "event" },
-        category: categories(entry.category),
-        types: types(entry.category, finding.outcome),
-        action: entry.name,
-        code: Some(entry.name),
-        outcome: Some(finding.outcome.map_or("unknown", outcome_word)),
+        head: parts.head(finding.severity >= 2, finding.outcome),
         id: Letters(collected.uid.letters()),
         severity: Some(scale),
         risk_score: Some(scale),
         start: Some(first),
         end: Some(last),
-        reason: Some(entry.description),
-        ..line.event
+        duration: None,
+        reason: Some(parts.reason()),
     };
-    let (rule, threat) = fixed::parts(finding.id);
-    (line.rule, line.threat) = (Some(rule), threat);
+    (line.rule, line.threat) = (Some(parts.rule()), parts.threat());
     if let Some(flow) = &finding.flow {
         connect(&mut line, flow, key.holds_client(), user);
         line.tls = finding_tls(finding);
@@ -87,23 +79,20 @@ pub(super) fn finding<'a>(
     let ja4 = hello.and_then(|hello| hello.ja4.as_deref());
     own.client = client_end(None, finding.client_software, ja4).filter(|_| key.holds_client());
     own.remediation = Some(remediations.of(finding));
-    (own.cwe, own.rfc) = (entry.cwes, entry.rfcs);
+    own.standards = parts.standards();
     line
 }
 
 /// The line of a login attempt.
-pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
-    let mut line = base(sentence::login(login), LOGIN, login.at, inputs);
-    line.event.category = categories(Category::Exposure);
-    line.event.types = types(Category::Exposure, Some(login.outcome));
-    line.event.action = "login";
-    line.event.outcome = Some(outcome_word(login.outcome));
-    line.event.id = follow(&mut line, &login.flow, login.ordinal, login.user.as_ref());
+pub(super) fn login<'a>(login: &'a Login, inputs: &Inputs, places: &'a mut Places) -> Line<'a> {
+    let mut line = base(sentence::login(login), login.at, inputs, places);
+    line.event.head = fixed::login_head(login.outcome);
+    line.event.id = follow(&mut line, LOGIN, &login.flow, login.ordinal, login.user.as_ref());
     if let Some(domain) = &login.domain {
         line.user.get_or_insert(User { name: None, domain: None }).domain = Some(text(domain));
     }
     if let (Some(related), Some(authzid)) = (&mut line.related, &login.authzid) {
-        related.user.push(authzid.as_str());
+        related.user = Few([related.user.0[0], Some(authzid.as_str())]);
     }
     line.tls = Some(Tls { established: Some(false), ..Tls::default() });
     line.barewire.confidence = login.confidence.name();
@@ -127,12 +116,10 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &'a Inputs) -> Line<'a> {
 }
 
 /// The line of a connection.
-pub(super) fn session<'a>(session: &'a Session, inputs: &'a Inputs) -> Line<'a> {
-    let mut line = base(sentence::session(session), SESSION, session.end, inputs);
-    line.event.category = &["network"];
-    line.event.types = &["connection", "info", "protocol"];
-    line.event.action = "session";
-    line.event.id = follow(&mut line, &session.flow, 0, None);
+pub(super) fn session<'a>(session: &'a Session, inputs: &Inputs, places: &'a mut Places) -> Line<'a> {
+    let mut line = base(sentence::session(session), session.end, inputs, places);
+    line.event.head = fixed::session_head();
+    line.event.id = follow(&mut line, SESSION, &session.flow, 0, None);
     line.event.start = Some(rfc3339(session.flow.start.time));
     line.event.end = Some(rfc3339(session.end.time));
     line.event.duration = Some(session.end.time.since(session.flow.start.time));
@@ -159,14 +146,14 @@ pub(super) fn session<'a>(session: &'a Session, inputs: &'a Inputs) -> Line<'a> 
 }
 
 /// What every line holds.
-fn base<'a>(message: String, dataset: &'static str, at: PacketRef, inputs: &'a Inputs) -> Line<'a> {
-    let name = inputs.names.get(at.input as usize).map(|name| WireText::from(name.as_str()));
-    let (file, interface) = if inputs.is_live { (None, name) } else { (name, None) };
+fn base<'a>(message: String, at: PacketRef, inputs: &Inputs, places: &'a mut Places) -> Line<'a> {
+    let [place, short_place] = places.of(at.input, inputs);
     Line {
+        short_place,
         timestamp: rfc3339(at.time),
-        ecs: Ecs { version: "8.17.0" },
+        ecs: fixed::ECS,
         message,
-        event: Event { kind: "event", dataset, module: "barewire", provider: "barewire", ..Event::default() },
+        event: Event::default(),
         rule: None,
         threat: None,
         source: None,
@@ -177,14 +164,8 @@ fn base<'a>(message: String, dataset: &'static str, at: PacketRef, inputs: &'a I
         user: None,
         related: None,
         tls: None,
-        observer: Observer {
-            kind: "sensor",
-            vendor: "barewire",
-            product: "barewire",
-            version: env!("CARGO_PKG_VERSION"),
-            ingress: interface.map(|name| Ingress { interface: Name { name } }),
-        },
-        log: file.map(|path| Log { file: Path { path } }),
+        observer: place.observer(),
+        log: place.log(),
         barewire: Barewire { schema: 1, packet: at.number, ..Barewire::default() },
     }
 }
@@ -204,21 +185,20 @@ fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option
         packets: None,
         vlan: None,
     });
-    let mut ip: Vec<_> = client.map(|client| client.ip).into_iter().chain([server.ip]).collect();
-    ip.dedup();
+    let ip = Few([client.map(|client| client.ip).filter(|ip| *ip != server.ip), Some(server.ip)]);
     line.user = user.map(|user| User { name: Some(text(user)), domain: None });
-    line.related = Some(Related { ip, user: user.map(Text::as_str).into_iter().collect() });
+    line.related = Some(Related { ip, user: Few([user.map(Text::as_str), None]) });
     line.barewire.user = user.filter(|user| user.is_lossy()).map(|_| LOSSY);
 }
 
 /// What names one connection, and the identity of its record with that number.
-fn follow<'a>(line: &mut Line<'a>, flow: &Flow, ordinal: u32, user: Option<&'a Text>) -> Letters<16> {
+fn follow<'a>(line: &mut Line<'a>, dataset: &str, flow: &Flow, ordinal: u32, user: Option<&'a Text>) -> Letters<16> {
     connect(line, flow, true, user);
     for side in [&mut line.source, &mut line.client].into_iter().flatten() {
         side.port = Some(flow.client.port);
     }
     let community_id = community_id(flow.client, flow.server);
-    let id = event_id(line.event.dataset, &community_id.0, flow.start.time.0, ordinal);
+    let id = event_id(dataset, &community_id.0, flow.start.time.0, ordinal);
     if let Some(network) = &mut line.network {
         network.community_id = Some(community_id);
         network.vlan = flow.vlan.map(|id| Vlan { id: id.to_string() });
@@ -271,7 +251,7 @@ fn outcome_fields<'a>(outcome: Outcome, validity: Validity, strength: Strength) 
     }
 }
 
-fn outcome_word(outcome: Outcome) -> &'static str {
+pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Accepted => "success",
         // The server said no, whatever its reason.
@@ -280,7 +260,7 @@ fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-fn categories(category: Category) -> Words {
+pub(super) fn categories(category: Category) -> Words {
     match category {
         Category::Exposure => &["network", "authentication"],
         Category::Transport => &["network", "configuration"],
@@ -288,7 +268,7 @@ fn categories(category: Category) -> Words {
     }
 }
 
-fn types(category: Category, outcome: Option<Outcome>) -> Words {
+pub(super) fn types(category: Category, outcome: Option<Outcome>) -> Words {
     match category {
         Category::Exposure => match outcome.map(outcome_word) {
             Some("success") => &["info", "start"],

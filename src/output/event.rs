@@ -4,6 +4,7 @@
 //! A field that is `None` is left out, there are no nulls. Lists are of plain strings only: Wazuh cannot decode arrays
 //! of objects and Elasticsearch flattens them. What each field means stands in the schema, not here.
 
+use super::fixed::Place;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -24,9 +25,12 @@ impl<const N: usize> Default for Letters<N> {
 
 impl<const N: usize> Serialize for Letters<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
+        serializer.serialize_newtype_struct(PLAIN, &Fixed(&self.0))
     }
 }
+
+/// Names what need not be looked at, for it is of letters that stand for themselves in a string.
+pub(super) const PLAIN: &str = "plain";
 
 /// RFC 3339, UTC, microseconds.
 pub(super) type Time = Letters<27>;
@@ -45,19 +49,27 @@ impl Ip {
 
     pub(super) fn new(address: IpAddr) -> Self {
         let mut text = [0; Self::LONGEST];
-        let mut rest = &mut text[..];
-        // What is written fits.
-        let _ = match address {
-            IpAddr::V4(address) => address.octets().into_iter().enumerate().try_for_each(|(at, octet)| {
-                let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
-                let zeros = usize::from(octet < 100) + usize::from(octet < 10);
-                rest.write_all(if at > 0 { b"." } else { b"" })?;
-                rest.write_all(&digits[zeros..])
-            }),
+        let len = match address {
+            IpAddr::V4(address) => {
+                let mut len = 0;
+                for octet in address.octets() {
+                    let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+                    let zeros = usize::from(octet < 100) + usize::from(octet < 10);
+                    // Three places each, of which the next number takes those that are left.
+                    text[len..len + 3].copy_from_slice(&[digits[zeros], digits[(zeros + 1).min(2)], digits[2]]);
+                    len += 4 - zeros;
+                    text[len - 1] = b'.';
+                }
+                len - 1
+            }
             // RFC 5952.
-            IpAddr::V6(address) => write!(rest, "{address}"),
+            IpAddr::V6(address) => {
+                let mut rest = &mut text[..];
+                // What is written fits.
+                let _ = write!(rest, "{address}");
+                Self::LONGEST - rest.len()
+            }
         };
-        let len = Self::LONGEST - rest.len();
         Self { text, len: len as u8, is_v4: address.is_ipv4() }
     }
 
@@ -68,17 +80,39 @@ impl Ip {
 
 impl Serialize for Ip {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+        serializer.serialize_newtype_struct(PLAIN, &Fixed(&self.text[..self.len.into()]))
     }
 }
 
-/// JSON that was written before and is the same in every line that has it.
-#[derive(Clone, Copy)]
-pub(super) struct Fixed(pub(super) &'static [u8]);
+/// JSON that was written before and is the same in many lines. As a field without a name it is members of an object.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Fixed<'a>(pub(super) &'a [u8]);
 
-impl Serialize for Fixed {
+impl Serialize for Fixed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
+    }
+}
+
+/// At most two, without a place of their own.
+#[derive(Clone, Copy)]
+pub(super) struct Few<T>(pub(super) [Option<T>; 2]);
+
+impl<T> Few<T> {
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self([None, None])
+    }
+}
+
+impl<T: Serialize> Serialize for Few<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().flatten())
     }
 }
 
@@ -87,15 +121,18 @@ pub(super) type Words = &'static [&'static str];
 
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
+    /// What stands for observer and file where there is no room for them.
+    #[serde(skip)]
+    pub(super) short_place: &'a Place,
     #[serde(rename = "@timestamp")]
     pub(super) timestamp: Time,
-    pub(super) ecs: Ecs,
+    pub(super) ecs: Fixed<'a>,
     pub(super) message: String,
-    pub(super) event: Event,
+    pub(super) event: Event<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rule: Option<Fixed>,
+    pub(super) rule: Option<Fixed<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) threat: Option<Fixed>,
+    pub(super) threat: Option<Fixed<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source: Option<Side>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,31 +149,17 @@ pub(super) struct Line<'a> {
     pub(super) related: Option<Related<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls: Option<Tls<'a>>,
-    pub(super) observer: Observer<'a>,
+    pub(super) observer: Fixed<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) log: Option<Log<'a>>,
+    pub(super) log: Option<Fixed<'a>>,
     pub(super) barewire: Barewire<'a>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Ecs {
-    pub(super) version: &'static str,
-}
-
 #[derive(Default, Serialize)]
-pub(super) struct Event {
-    pub(super) kind: &'static str,
-    pub(super) category: Words,
-    #[serde(rename = "type")]
-    pub(super) types: Words,
-    pub(super) action: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) outcome: Option<&'static str>,
-    pub(super) dataset: &'static str,
-    pub(super) module: &'static str,
-    pub(super) provider: &'static str,
+pub(super) struct Event<'a> {
+    /// [`Head`].
+    #[serde(rename = "")]
+    pub(super) head: Fixed<'a>,
     pub(super) id: Letters<16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) severity: Option<u8>,
@@ -150,7 +173,24 @@ pub(super) struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) duration: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'static str>,
+    pub(super) reason: Option<Fixed<'a>>,
+}
+
+/// What an event is, as far as it does not depend on what was on the wire.
+#[derive(Default, Serialize)]
+pub(super) struct Head {
+    pub(super) kind: &'static str,
+    pub(super) category: Words,
+    #[serde(rename = "type")]
+    pub(super) types: Words,
+    pub(super) action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome: Option<&'static str>,
+    pub(super) dataset: &'static str,
+    pub(super) module: &'static str,
+    pub(super) provider: &'static str,
 }
 
 #[derive(Serialize)]
@@ -222,10 +262,10 @@ pub(super) struct Name<'a> {
 
 #[derive(Default, Serialize)]
 pub(super) struct Related<'a> {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ip: Vec<Ip>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) user: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Few::is_empty")]
+    pub(super) ip: Few<Ip>,
+    #[serde(skip_serializing_if = "Few::is_empty")]
+    pub(super) user: Few<&'a str>,
 }
 
 #[derive(Default, Serialize)]
@@ -333,13 +373,21 @@ pub(super) struct Barewire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user: Option<Lossy>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) remediation: Option<WireText<'a>>,
+    pub(super) remediation: Option<Fixed<'a>>,
+    /// [`Standards`].
+    #[serde(rename = "", skip_serializing_if = "Option::is_none")]
+    pub(super) standards: Option<Fixed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) truncated: Option<bool>,
+}
+
+/// What says that it is a weakness.
+#[derive(Serialize)]
+pub(super) struct Standards {
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     pub(super) cwe: Words,
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     pub(super) rfc: Words,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) truncated: Option<bool>,
 }
 
 #[derive(Serialize)]

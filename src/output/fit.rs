@@ -1,6 +1,6 @@
 //! Keeps a line within its limit: what people can look up elsewhere goes first, the user's name last.
 
-use super::event::{Line, WireText};
+use super::event::{Few, Line, WireText};
 use super::{LINE_OCTETS, convert, json};
 
 /// Characters that remain of a text when nothing else helps. Twelve octets each at most (a surrogate pair).
@@ -16,16 +16,16 @@ const STEPS: [fn(&mut Line<'_>); 12] = [
     |line| line.barewire.remediation = None,
     |line| line.barewire.client = None,
     |line| drop(line.tls.as_mut().and_then(|tls| tls.client.take())),
-    |line| drop(line.related.as_mut().map(|related| std::mem::take(&mut related.user))),
+    |line| line.related.iter_mut().for_each(|related| related.user = Few::default()),
     |line| drop(line.barewire.login.as_mut().and_then(|login| login.authzid.take())),
     shorten_place,
     shorten_user,
 ];
 
 /// Appends the line with its line feed; says whether something had to go.
-pub(super) fn write(mut line: Line<'_>, out: &mut Vec<u8>) -> bool {
+pub(super) fn write(line: &mut Line<'_>, out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    append(&line, out);
+    append(line, out);
     let mut is_cut = false;
     for step in STEPS {
         if out.len() - start <= LINE_OCTETS {
@@ -33,9 +33,9 @@ pub(super) fn write(mut line: Line<'_>, out: &mut Vec<u8>) -> bool {
         }
         is_cut = true;
         line.barewire.truncated = Some(true);
-        step(&mut line);
+        step(line);
         out.truncate(start);
-        append(&line, out);
+        append(line, out);
     }
     is_cut
 }
@@ -45,16 +45,18 @@ fn append(line: &Line<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// The end of a path tells more than its beginning.
 fn shorten_place(line: &mut Line<'_>) {
-    if let Some(log) = &mut line.log {
-        let path = &log.file.path;
-        let skipped = path.chars().count().saturating_sub(SHORT_CHARS);
-        log.file.path = path.chars().skip(skipped).collect::<String>().into();
+    (line.observer, line.log) = (line.short_place.observer(), line.short_place.log());
+}
+
+/// The end of a path tells more than its beginning.
+pub(super) fn shortened(mut name: WireText<'_>, is_live: bool) -> WireText<'_> {
+    if is_live {
+        shorten(&mut name);
+        return name;
     }
-    if let Some(ingress) = &mut line.observer.ingress {
-        shorten(&mut ingress.interface.name);
-    }
+    let skipped = name.chars().count().saturating_sub(SHORT_CHARS);
+    name.chars().skip(skipped).collect::<String>().into()
 }
 
 fn shorten_user(line: &mut Line<'_>) {

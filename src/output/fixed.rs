@@ -1,8 +1,10 @@
 //! What is the same in every line about a finding, written once.
 
-use super::event::{Fixed, Names, Rule, Threat, WireText};
-use super::json;
-use crate::finding::{CATALOGUE, Entry, Finding, FindingId, remedies};
+use super::convert::{categories, outcome_word, types};
+use super::event::{Fixed, Head, Ingress, Log, Name, Names, Observer, Path, Rule, Standards, Threat, WireText};
+use super::{Inputs, fit, json};
+use crate::finding::{CATALOGUE, Category, Entry, Finding, FindingId, remedies};
+use crate::mail::Outcome;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::LazyLock;
@@ -10,24 +12,127 @@ use std::sync::LazyLock;
 /// Remedies that are remembered: there are more combinations of software than any place has.
 const REMEMBERED: usize = 1000;
 
-type Parts = (Vec<u8>, Option<Vec<u8>>);
+/// The version of ECS.
+pub(super) const ECS: Fixed<'static> = Fixed(br#"{"version":"8.17.0"}"#);
 
-/// `rule` and `threat`, by finding.
-static PARTS: LazyLock<Vec<Parts>> = LazyLock::new(|| {
-    let parts = CATALOGUE.iter().map(|entry| {
-        let (mut rule_json, mut threat_json) = (Vec::new(), Vec::new());
-        json::append(&rule(entry), &mut rule_json);
-        let threat = threat(entry);
-        threat.iter().for_each(|threat| json::append(threat, &mut threat_json));
-        (rule_json, threat.map(|_| threat_json))
-    });
-    parts.collect()
+/// What is the same in every line about a finding.
+pub(super) struct Parts {
+    rule: Vec<u8>,
+    threat: Option<Vec<u8>>,
+    reason: Vec<u8>,
+    remediation: Vec<u8>,
+    standards: Vec<u8>,
+    /// By whether it is an alert, and by the outcome.
+    heads: [[Vec<u8>; OUTCOMES]; 2],
+}
+
+/// Outcomes as far as events tell them apart: none, and each of [`WORDS`].
+const OUTCOMES: usize = 1 + WORDS.len();
+const WORDS: [Outcome; 3] = [Outcome::Accepted, Outcome::Rejected, Outcome::Cancelled];
+
+/// By finding.
+static PARTS: LazyLock<Vec<Parts>> = LazyLock::new(|| CATALOGUE.iter().map(Parts::new).collect());
+
+/// Of logins, by the outcome.
+static LOGIN_HEADS: LazyLock<[Vec<u8>; OUTCOMES]> = LazyLock::new(|| {
+    heads(|outcome| Head {
+        kind: "event",
+        category: categories(Category::Exposure),
+        types: types(Category::Exposure, outcome),
+        action: "login",
+        code: None,
+        outcome: outcome.map(outcome_word),
+        dataset: LOGIN,
+        module: "barewire",
+        provider: "barewire",
+    })
 });
 
-/// `rule` and `threat` of a finding.
-pub(super) fn parts(id: FindingId) -> (Fixed, Option<Fixed>) {
-    let (rule, threat) = &PARTS[id as usize];
-    (Fixed(rule), threat.as_deref().map(Fixed))
+/// Of connections.
+static SESSION_HEAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    json::members(&Head {
+        kind: "event",
+        category: &["network"],
+        types: &["connection", "info", "protocol"],
+        action: "session",
+        code: None,
+        outcome: None,
+        dataset: SESSION,
+        module: "barewire",
+        provider: "barewire",
+    })
+});
+
+const FINDING: &str = "barewire.finding";
+pub(super) const LOGIN: &str = "barewire.login";
+pub(super) const SESSION: &str = "barewire.session";
+
+fn heads(head: impl Fn(Option<Outcome>) -> Head) -> [Vec<u8>; OUTCOMES] {
+    std::array::from_fn(|at| json::members(&head(at.checked_sub(1).map(|at| WORDS[at]))))
+}
+
+fn number(outcome: Option<Outcome>) -> usize {
+    let is_same = |word: &Outcome| outcome.is_some_and(|outcome| outcome_word(*word) == outcome_word(outcome));
+    WORDS.iter().position(is_same).map_or(0, |at| 1 + at)
+}
+
+/// What is the same in every line about a finding.
+pub(super) fn parts(id: FindingId) -> &'static Parts {
+    &PARTS[id as usize]
+}
+
+pub(super) fn login_head(outcome: Outcome) -> Fixed<'static> {
+    Fixed(&LOGIN_HEADS[number(Some(outcome))])
+}
+
+pub(super) fn session_head() -> Fixed<'static> {
+    Fixed(&SESSION_HEAD)
+}
+
+impl Parts {
+    fn new(entry: &'static Entry) -> Self {
+        let head = |kind| {
+            move |outcome: Option<Outcome>| Head {
+                kind,
+                category: categories(entry.category),
+                types: types(entry.category, outcome),
+                action: entry.name,
+                code: Some(entry.name),
+                outcome: Some(outcome.map_or("unknown", outcome_word)),
+                dataset: FINDING,
+                module: "barewire",
+                provider: "barewire",
+            }
+        };
+        Self {
+            rule: json::of(&rule(entry)),
+            threat: threat(entry).as_ref().map(json::of),
+            reason: json::of(entry.description),
+            remediation: json::of(entry.remediation),
+            standards: json::members(&Standards { cwe: entry.cwes, rfc: entry.rfcs }),
+            heads: [heads(head("event")), heads(head("alert"))],
+        }
+    }
+
+    pub(super) fn head(&self, is_alert: bool, outcome: Option<Outcome>) -> Fixed<'_> {
+        Fixed(&self.heads[usize::from(is_alert)][number(outcome)])
+    }
+
+    pub(super) fn rule(&self) -> Fixed<'_> {
+        Fixed(&self.rule)
+    }
+
+    pub(super) fn threat(&self) -> Option<Fixed<'_>> {
+        self.threat.as_deref().map(Fixed)
+    }
+
+    pub(super) fn reason(&self) -> Fixed<'_> {
+        Fixed(&self.reason)
+    }
+
+    pub(super) fn standards(&self) -> Option<Fixed<'_>> {
+        Some(Fixed(&self.standards)).filter(|standards| !standards.0.is_empty())
+    }
 }
 
 fn rule(entry: &'static Entry) -> Rule {
@@ -71,26 +176,73 @@ impl Names {
 /// What to do, by finding and by the software of server and client.
 #[derive(Default)]
 pub(super) struct Remediations {
-    known: HashMap<(FindingId, [Option<&'static str>; 2]), String>,
+    known: HashMap<(FindingId, [Option<&'static str>; 2]), Vec<u8>>,
 }
 
 impl Remediations {
     /// What to do, and how in the software that the two ends show themselves to be.
-    pub(super) fn of(&mut self, finding: &Finding) -> WireText<'_> {
+    pub(super) fn of(&mut self, finding: &Finding) -> Fixed<'_> {
         let server = finding.server_software.map(|software| software.name);
         let client = finding.client_software.filter(|_| finding.id.entry().key.holds_client());
         let client = client.map(|software| software.name);
         if server.is_none() && client.is_none() {
-            return finding.id.entry().remediation.into();
+            return Fixed(&parts(finding.id).remediation);
         }
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        let text = match self.known.entry((finding.id, [server, client])) {
+        Fixed(match self.known.entry((finding.id, [server, client])) {
             MapEntry::Occupied(known) => known.into_mut(),
-            MapEntry::Vacant(place) => place.insert(remediation(finding)),
+            MapEntry::Vacant(place) => place.insert(json::of(&remediation(finding))),
+        })
+    }
+}
+
+/// Where records come from.
+pub(super) struct Place {
+    observer: Vec<u8>,
+    log: Option<Vec<u8>>,
+}
+
+impl Place {
+    fn new(name: Option<WireText<'_>>, is_live: bool) -> Self {
+        let (file, interface) = if is_live { (None, name) } else { (name, None) };
+        let observer = Observer {
+            kind: "sensor",
+            vendor: "barewire",
+            product: "barewire",
+            version: env!("CARGO_PKG_VERSION"),
+            ingress: interface.map(|name| Ingress { interface: Name { name } }),
         };
-        text.as_str().into()
+        let log = file.map(|path| json::of(&Log { file: Path { path } }));
+        Self { observer: json::of(&observer), log }
+    }
+
+    pub(super) fn observer(&self) -> Fixed<'_> {
+        Fixed(&self.observer)
+    }
+
+    pub(super) fn log(&self) -> Option<Fixed<'_>> {
+        self.log.as_deref().map(Fixed)
+    }
+}
+
+/// Places by their inputs: as they are, and as short as they are where a line has no room.
+#[derive(Default)]
+pub(super) struct Places {
+    known: HashMap<u32, [Place; 2]>,
+}
+
+impl Places {
+    pub(super) fn of(&mut self, input: u32, inputs: &Inputs) -> &[Place; 2] {
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.entry(input).or_insert_with(|| {
+            let name = inputs.names.get(input as usize).map(|name| WireText::from(name.as_str()));
+            let short = name.clone().map(|name| fit::shortened(name, inputs.is_live));
+            [Place::new(name, inputs.is_live), Place::new(short, inputs.is_live)]
+        })
     }
 }
 

@@ -3,12 +3,27 @@
 //! A serializer of our own, for records are most of the work where there is much to tell: text is looked at once, many
 //! octets at a time, where the general one goes octet by octet. It knows the shapes that lines have and no others.
 
+use super::event::PLAIN;
 use serde::ser::{Error as _, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 use std::fmt;
 
 /// Appends `value` to `out`.
-pub(super) fn append(value: &impl Serialize, out: &mut Vec<u8>) {
+pub(super) fn append(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
     value.serialize(Json { out }).expect("lines have the shapes that are written here");
+}
+
+/// The members of an object, without what encloses them.
+pub(super) fn members(value: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::new();
+    append(value, &mut json);
+    json[1..json.len() - 1].to_vec()
+}
+
+/// JSON by itself.
+pub(super) fn of(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    let mut json = Vec::new();
+    append(value, &mut json);
+    json
 }
 
 /// A shape that no line has.
@@ -180,8 +195,14 @@ impl<'a> Serializer for Json<'a> {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
-        value.serialize(self)
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Done {
+        if name != PLAIN {
+            return value.serialize(self);
+        }
+        self.out.push(b'"');
+        value.serialize(Json { out: self.out })?;
+        self.out.push(b'"');
+        Ok(())
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a>, Unknown> {
@@ -258,12 +279,15 @@ impl SerializeStruct for Compound<'_> {
     type Ok = ();
     type Error = Unknown;
 
-    /// Names of fields are plain.
+    /// Names of fields are plain. What has none brings its members with it.
+    #[inline]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
         self.separate();
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        if !name.is_empty() {
+            self.out.push(b'"');
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(b"\":");
+        }
         value.serialize(Json { out: self.out })
     }
 

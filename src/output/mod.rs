@@ -48,6 +48,7 @@ pub enum Event<'a> {
 pub struct Encoder {
     inputs: Inputs,
     remediations: fixed::Remediations,
+    places: fixed::Places,
     cut: u64,
 }
 
@@ -55,17 +56,18 @@ impl Encoder {
     /// An encoder for records about `inputs`.
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
-        Self { inputs, remediations: fixed::Remediations::default(), cut: 0 }
+        Self { inputs, remediations: fixed::Remediations::default(), places: fixed::Places::default(), cut: 0 }
     }
 
     /// Appends one line, line feed included. Equal records give equal octets.
     pub fn encode(&mut self, event: &Event<'_>, line: &mut Vec<u8>) {
-        let record = match event {
-            Event::Finding(finding) => convert::finding(finding, &self.inputs, &mut self.remediations),
-            Event::Login(login) => convert::login(login, &self.inputs),
-            Event::Session(session) => convert::session(session, &self.inputs),
+        let Self { inputs, remediations, places, .. } = self;
+        let mut record = match event {
+            Event::Finding(finding) => convert::finding(finding, inputs, remediations, places),
+            Event::Login(login) => convert::login(login, inputs, places),
+            Event::Session(session) => convert::session(session, inputs, places),
         };
-        self.cut += u64::from(fit::write(record, line));
+        self.cut += u64::from(fit::write(&mut record, line));
     }
 
     /// Lines so far that had to leave something out to stay within [`LINE_OCTETS`].

@@ -2,25 +2,34 @@
 
 use super::event::Ip;
 use super::{Inputs, convert};
-use crate::finding::{Collected, Finding, FindingId, Flow, Login, Session, severity_name};
+use crate::finding::{Collected, FindingId, Flow, Login, Session, severity_name};
 use crate::mail::{Confidence, Outcome, Reason, SecretClass, Text};
+use std::fmt::{self, Display, Formatter, Write as _};
 
 /// Characters of a name in a sentence; the whole of it stands in its own field.
 const NAME_CHARS: usize = 48;
 
+/// Octets of nearly every sentence.
+const USUAL_OCTETS: usize = 192;
+
 /// What a login attempt disclosed, by whom and to whom, and what came of it.
 pub(super) fn login(login: &Login) -> String {
-    let user = of(login.user.as_ref());
+    let user = Of(login.user.as_ref());
     let mechanism = convert::mechanism(&login.mechanism);
-    let what = match login.class {
-        SecretClass::Password => format!("Password{user} sent in clear"),
-        SecretClass::Bearer => format!("Access token{user} sent in clear"),
-        SecretClass::Crackable => format!("Login{user} by {mechanism}, which can be guessed offline, sent in clear"),
-        SecretClass::None => format!("Login{user} by {mechanism}, without a reusable secret, sent in clear"),
+    let mut text = String::with_capacity(USUAL_OCTETS);
+    // Nothing fails that is written to a text, here and below.
+    let _ = match login.class {
+        SecretClass::Password => write!(text, "Password{user} sent in clear"),
+        SecretClass::Bearer => write!(text, "Access token{user} sent in clear"),
+        SecretClass::Crackable => {
+            write!(text, "Login{user} by {mechanism}, which can be guessed offline, sent in clear")
+        }
+        SecretClass::None => write!(text, "Login{user} by {mechanism}, without a reusable secret, sent in clear"),
     };
-    let end = sure(login.confidence);
     let client = Ip::new(login.flow.client.ip());
-    format!("{what} by {} to {}; {}{end}", client.as_str(), server(&login.flow), answer(login.outcome))
+    let (server, answer, end) = (Server(&login.flow), Answer(login.outcome), Sure(login.confidence));
+    let _ = write!(text, " by {} to {server}; {answer}{end}", client.as_str());
+    text
 }
 
 /// How a connection was protected.
@@ -34,117 +43,117 @@ pub(super) fn session(session: &Session) -> String {
         (false, None, _) => "whose TLS was not seen to come about",
     };
     let shown = [(session.logins, "login"), (session.messages, "message")];
-    let shown = shown.iter().filter(|(count, _)| *count > 0).map(|&(count, noun)| counted(count.into(), noun));
+    let shown =
+        shown.iter().filter(|(count, _)| *count > 0).map(|&(count, noun)| Counted(count.into(), noun).to_string());
     let shown: Vec<String> = shown.collect();
     let end = if shown.is_empty() { String::new() } else { format!("; {} passed in clear", shown.join(" and ")) };
     let client = Ip::new(session.flow.client.ip());
-    format!("Session of {} with {} {how}{end}", client.as_str(), server(&session.flow))
+    format!("Session of {} with {} {how}{end}", client.as_str(), Server(&session.flow))
 }
 
 /// What the occurrences of a finding have in common.
 pub(super) fn finding(collected: &Collected, inputs: &Inputs) -> String {
     let finding = &collected.finding;
     let Some(flow) = &finding.flow else { return gap(collected, inputs) };
-    let (client, server) = (Ip::new(flow.client.ip()), server(flow));
+    let (client, server) = (Ip::new(flow.client.ip()), Server(flow));
     let client = client.as_str();
-    let (times, sure) = (times(collected.count), sure(finding.confidence));
-    let user = of(finding.user.as_ref());
+    let (times, sure) = (Times(collected.count), Sure(finding.confidence));
+    let user = Of(finding.user.as_ref());
     let kind = finding.evidence.as_ref().and_then(|evidence| evidence.kind).unwrap_or("");
-    let clients = counted(collected.clients, "client");
-    let text = match finding.id {
+    let clients = Counted(collected.clients, "client");
+    let mut text = String::with_capacity(USUAL_OCTETS);
+    let written = match finding.id {
         FindingId::CleartextPassword => {
-            format!("Password{user} sent in clear by {client} to {server}{}", answers(collected))
+            write!(text, "Password{user} sent in clear by {client} to {server}{}", Answers(collected))
         }
         FindingId::CleartextBearerToken => {
-            format!("Access token{user} sent in clear by {client} to {server}{}", answers(collected))
+            write!(text, "Access token{user} sent in clear by {client} to {server}{}", Answers(collected))
         }
         FindingId::CrackableAuthExchange => {
             let by = finding.mechanism.as_ref().map_or("", convert::mechanism);
-            format!("Login{user} by {by}, which can be guessed offline, sent in clear by {client} to {server}")
+            write!(text, "Login{user} by {by}, which can be guessed offline, sent in clear by {client} to {server}")
         }
         FindingId::CleartextUnknownMechanism => {
-            format!("{client} logged in to {server} in clear by a mechanism that is not known")
+            write!(text, "{client} logged in to {server} in clear by a mechanism that is not known")
         }
         FindingId::CleartextUsername => {
-            format!("User name{user} sent in clear by {client} to {server}, without a secret")
+            write!(text, "User name{user} sent in clear by {client} to {server}, without a secret")
         }
-        FindingId::AnonymousLogin => format!("{client} logged in anonymously to {server}"),
+        FindingId::AnonymousLogin => write!(text, "{client} logged in anonymously to {server}"),
         FindingId::CredentialReuse => {
             let count = finding.places().len() as u64;
-            return format!("One secret was used in {}{sure}", counted(count, "place"));
+            let _ = write!(text, "One secret was used in {}{sure}", Counted(count, "place"));
+            return text;
         }
         FindingId::ServerAcceptsCleartextAuth => {
-            let logins = counted(collected.count, "login");
-            return format!("{server} accepted {logins} without TLS from {clients}{sure}");
+            let logins = Counted(collected.count, "login");
+            let _ = write!(text, "{server} accepted {logins} without TLS from {clients}{sure}");
+            return text;
         }
         FindingId::LoginDespiteLogindisabled => {
-            format!("{client} sent a login in clear to {server}, which does not allow that")
+            write!(text, "{client} sent a login in clear to {server}, which does not allow that")
         }
-        FindingId::PlaintextAuthAdvertised => format!("{server} offers password logins without TLS to {clients}"),
+        FindingId::PlaintextAuthAdvertised => write!(text, "{server} offers password logins without TLS to {clients}"),
         FindingId::AuthMechanismDowngrade => {
-            format!("{client} sent a password to {server}, though there was a mechanism that spares it")
+            write!(text, "{client} sent a password to {server}, though there was a mechanism that spares it")
         }
-        FindingId::RepeatedAuthFailure => format!("{server} rejected many logins from {client} within minutes"),
-        FindingId::WeakSecret => format!("The password{user} at {server} is weak ({kind})"),
-        FindingId::StarttlsNotOffered => format!("{server} did not offer STARTTLS to {clients}"),
-        FindingId::StarttlsOfferedUnused => format!("{client} did not use the STARTTLS that {server} offered"),
-        FindingId::StarttlsRefused => format!("{server} refused STARTTLS to {clients}"),
+        FindingId::RepeatedAuthFailure => write!(text, "{server} rejected many logins from {client} within minutes"),
+        FindingId::WeakSecret => write!(text, "The password{user} at {server} is weak ({kind})"),
+        FindingId::StarttlsNotOffered => write!(text, "{server} did not offer STARTTLS to {clients}"),
+        FindingId::StarttlsOfferedUnused => write!(text, "{client} did not use the STARTTLS that {server} offered"),
+        FindingId::StarttlsRefused => write!(text, "{server} refused STARTTLS to {clients}"),
         FindingId::CleartextAfterStarttlsRefused => {
-            format!("{client} went on in clear after {server} refused STARTTLS")
+            write!(text, "{client} went on in clear after {server} refused STARTTLS")
         }
         FindingId::StarttlsAcceptedNoTls => {
-            format!("{client} went on in clear after {server} had accepted STARTTLS")
+            write!(text, "{client} went on in clear after {server} had accepted STARTTLS")
         }
-        FindingId::StarttlsStripped => format!("The offer of STARTTLS by {server} was removed or masked on the path"),
-        FindingId::StarttlsOfferRegressed => format!("{server} offered STARTTLS before and did not later"),
+        FindingId::StarttlsStripped => {
+            write!(text, "The offer of STARTTLS by {server} was removed or masked on the path")
+        }
+        FindingId::StarttlsOfferRegressed => write!(text, "{server} offered STARTTLS before and did not later"),
         FindingId::StarttlsCommandInjection => {
-            format!("Octets in clear ({kind}) stand between STARTTLS and TLS from {client} to {server}")
+            write!(text, "Octets in clear ({kind}) stand between STARTTLS and TLS from {client} to {server}")
         }
         FindingId::StarttlsResponseInjection => {
-            format!("Octets in clear ({kind}) stand between the answer to STARTTLS and TLS from {server} to {client}")
+            write!(
+                text,
+                "Octets in clear ({kind}) stand between the answer to STARTTLS and TLS from {server} to {client}"
+            )
         }
-        FindingId::ImapPreauthCleartext => format!("{server} opened a session in clear as logged in already"),
-        FindingId::ServerInstructionInClear => format!("{server} instructed its clients in clear ({kind})"),
+        FindingId::ImapPreauthCleartext => write!(text, "{server} opened a session in clear as logged in already"),
+        FindingId::ServerInstructionInClear => write!(text, "{server} instructed its clients in clear ({kind})"),
         FindingId::EsmtpDowngradeToHelo => {
-            format!("{server} refused EHLO to {client}, which went on in clear with HELO")
+            write!(text, "{server} refused EHLO to {client}, which went on in clear with HELO")
         }
         FindingId::TlsHandshakeFailed => {
             let cause = finding.evidence.as_ref().and_then(|evidence| evidence.cause.as_ref());
-            format!("TLS between {client} and {server} failed ({})", cause.map_or("closed", Text::as_str))
+            write!(text, "TLS between {client} and {server} failed ({})", cause.map_or("closed", Text::as_str))
         }
-        FindingId::TlsFallbackToCleartext => format!("{client} went on in clear with {server} after TLS had failed"),
-        FindingId::ImplicitTlsPortCleartext => format!("{server} speaks in clear on a port for TLS"),
+        FindingId::TlsFallbackToCleartext => {
+            write!(text, "{client} went on in clear with {server} after TLS had failed")
+        }
+        FindingId::ImplicitTlsPortCleartext => write!(text, "{server} speaks in clear on a port for TLS"),
         FindingId::RequiretlsViolated => {
-            format!("{client} sent {server} a message in clear that demands TLS on every hop")
+            write!(text, "{client} sent {server} a message in clear that demands TLS on every hop")
         }
-        FindingId::MtaCleartextTransfer => format!("{server} took mail in clear from {client}"),
-        FindingId::CleartextMessageContent => format!("Messages passed in clear between {client} and {server}"),
-        FindingId::TlsDeprecatedVersion => format!("{server} chose an outdated version of TLS ({kind})"),
-        FindingId::TlsWeakCipher => format!("{server} chose a weak cipher suite ({kind})"),
-        FindingId::TlsCertificateProblem => format!("{server} has a certificate with a problem ({kind})"),
-        FindingId::ProtocolDesync => format!("The dialogue of {client} with {server} could not be followed"),
+        FindingId::MtaCleartextTransfer => write!(text, "{server} took mail in clear from {client}"),
+        FindingId::CleartextMessageContent => write!(text, "Messages passed in clear between {client} and {server}"),
+        FindingId::TlsDeprecatedVersion => write!(text, "{server} chose an outdated version of TLS ({kind})"),
+        FindingId::TlsWeakCipher => write!(text, "{server} chose a weak cipher suite ({kind})"),
+        FindingId::TlsCertificateProblem => write!(text, "{server} has a certificate with a problem ({kind})"),
+        FindingId::ProtocolDesync => write!(text, "The dialogue of {client} with {server} could not be followed"),
         FindingId::StreamAmbiguousOverlap => {
-            format!("Copies of the same octets between {client} and {server} differ ({kind})")
+            write!(text, "Copies of the same octets between {client} and {server} differ ({kind})")
         }
-        FindingId::CoverageGap => titled(finding, &server),
+        FindingId::CoverageGap => {
+            // It has no sentence of its own.
+            let severity = severity_name(finding.severity);
+            write!(text, "{}: {server}, severity {severity}", finding.id.entry().title)
+        }
     };
-    text + &times + &sure
-}
-
-/// The answers to one login, or the best of several.
-fn answers(collected: &Collected) -> String {
-    match (collected.finding.outcome, collected.count) {
-        (None, _) => String::new(),
-        (Some(outcome), 0..=1) => format!("; {}", answer(outcome)),
-        (Some(Outcome::Accepted), _) => "; the server accepted it at least once".to_owned(),
-        (Some(_), _) => "; the server was not seen to accept it".to_owned(),
-    }
-}
-
-/// For findings that have no sentence of their own.
-fn titled(finding: &Finding, server: &str) -> String {
-    let entry = finding.id.entry();
-    format!("{}: {server}, severity {}", entry.title, severity_name(finding.severity))
+    let _ = written.and_then(|()| write!(text, "{times}{sure}"));
+    text
 }
 
 fn gap(collected: &Collected, inputs: &Inputs) -> String {
@@ -154,52 +163,110 @@ fn gap(collected: &Collected, inputs: &Inputs) -> String {
     let name = if inputs.is_live { name } else { name.rsplit('/').find(|part| !part.is_empty()).unwrap_or(name) };
     let why = finding.missing.map_or("", reason);
     let name = Text::new(name.as_bytes());
-    format!("Mail traffic is missing from {}{why}{}", short(name.as_str()), times(collected.count))
+    format!("Mail traffic is missing from {}{why}{}", Short(name.as_str()), Times(collected.count))
 }
 
 /// `POP3 server 198.51.100.25:110`, `IMAP server [2001:db8::25]:143`.
-fn server(flow: &Flow) -> String {
-    let (title, ip, port) = (flow.protocol.info().title, Ip::new(flow.server.ip()), flow.server.port);
-    let [open, close] = if ip.is_v4 { ["", ""] } else { ["[", "]"] };
-    format!("{title} server {open}{}{close}:{port}", ip.as_str())
-}
+#[derive(Clone, Copy)]
+struct Server<'a>(&'a Flow);
 
-fn of(user: Option<&Text>) -> String {
-    let named = user.filter(|user| !user.as_str().is_empty());
-    named.map_or_else(String::new, |user| format!(" of {}", short(user.as_str())))
-}
-
-fn short(name: &str) -> String {
-    match name.char_indices().nth(NAME_CHARS) {
-        Some((end, _)) => format!("{}...", &name[..end]),
-        None => name.to_owned(),
+impl Display for Server<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Flow { server, protocol, .. } = self.0;
+        let ip = Ip::new(server.ip());
+        let [open, close] = if ip.is_v4 { [" server ", ":"] } else { [" server [", "]:"] };
+        [protocol.info().title, open, ip.as_str(), close].into_iter().try_for_each(|part| f.write_str(part))?;
+        Display::fmt(&{ server.port }, f)
     }
 }
 
-fn times(count: u64) -> String {
-    if count > 1 { format!(" (seen {count} times)") } else { String::new() }
-}
+/// Whose it is, where that is known.
+#[derive(Clone, Copy)]
+struct Of<'a>(Option<&'a Text>);
 
-fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-fn sure(confidence: Confidence) -> String {
-    match confidence {
-        Confidence::Confirmed => String::new(),
-        other => format!(" ({}, not confirmed)", other.name()),
+impl Display for Of<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.map(Text::as_str) {
+            None | Some("") => Ok(()),
+            Some(user) => f.write_str(" of ").and_then(|()| Short(user).fmt(f)),
+        }
     }
 }
 
-fn answer(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Accepted => "the server accepted it".to_owned(),
-        Outcome::Rejected => "the server rejected it".to_owned(),
-        Outcome::RejectedAfterAuth => "it was right, though the server refused the login for another reason".to_owned(),
-        Outcome::RefusedByPolicy => "the server's policy refused it".to_owned(),
-        Outcome::Cancelled => "the attempt was broken off".to_owned(),
-        Outcome::Unknown(Reason::Temporary) => "the server put it off for a trouble of its own".to_owned(),
-        Outcome::Unknown(why) => format!("what the server answered is not known{}", reason(why)),
+/// The beginning of a name.
+#[derive(Clone, Copy)]
+struct Short<'a>(&'a str);
+
+impl Display for Short<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Characters are octets at least.
+        let end = if self.0.len() > NAME_CHARS { self.0.char_indices().nth(NAME_CHARS) } else { None };
+        match end {
+            Some((end, _)) => f.write_str(&self.0[..end]).and_then(|()| f.write_str("...")),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Times(u64);
+
+impl Display for Times {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0 > 1 { write!(f, " (seen {} times)", self.0) } else { Ok(()) }
+    }
+}
+
+/// How many of what.
+#[derive(Clone, Copy)]
+struct Counted(u64, &'static str);
+
+impl Display for Counted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sure(Confidence);
+
+impl Display for Sure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Confidence::Confirmed => Ok(()),
+            other => write!(f, " ({}, not confirmed)", other.name()),
+        }
+    }
+}
+
+/// The answers to one login, or the best of several.
+struct Answers<'a>(&'a Collected);
+
+impl Display for Answers<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (self.0.finding.outcome, self.0.count) {
+            (None, _) => Ok(()),
+            (Some(outcome), 0..=1) => f.write_str("; ").and_then(|()| Answer(outcome).fmt(f)),
+            (Some(Outcome::Accepted), _) => f.write_str("; the server accepted it at least once"),
+            (Some(_), _) => f.write_str("; the server was not seen to accept it"),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Answer(Outcome);
+
+impl Display for Answer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Outcome::Accepted => "the server accepted it",
+            Outcome::Rejected => "the server rejected it",
+            Outcome::RejectedAfterAuth => "it was right, though the server refused the login for another reason",
+            Outcome::RefusedByPolicy => "the server's policy refused it",
+            Outcome::Cancelled => "the attempt was broken off",
+            Outcome::Unknown(Reason::Temporary) => "the server put it off for a trouble of its own",
+            Outcome::Unknown(why) => return write!(f, "what the server answered is not known{}", reason(why)),
+        })
     }
 }
 
