@@ -57,8 +57,8 @@ impl Packer {
 
     pub(super) fn text(&mut self, text: Option<&Text>) {
         let Some(text) = text else { return self.number(0) };
-        self.number(1 + u64::from(text.is_lossy()) + 2 * text.as_str().len() as u64);
-        self.octets(text.as_str().as_bytes());
+        self.number(1 + u64::from(text.is_lossy()) + 2 * text.as_bytes().len() as u64);
+        self.octets(text.as_bytes());
     }
 
     pub(super) fn word(&mut self, word: &str) {

@@ -63,7 +63,7 @@ impl Uid {
         let user = key.holds_user().then_some(&finding.user);
         let mechanism = key.holds_mechanism().then_some(&finding.mechanism);
         for part in [user, mechanism].into_iter().flatten() {
-            let part = part.as_ref().map_or("", |text| text.as_str());
+            let part = part.as_ref().map_or(&[][..], |text| text.as_bytes());
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

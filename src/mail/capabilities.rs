@@ -7,6 +7,9 @@ use super::text::Text;
 use super::verbs;
 use crate::limits::TEXT_CHARS;
 
+/// Octets of most lists.
+const USUAL_OCTETS: usize = 96;
+
 /// A complete capability list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
@@ -134,8 +137,9 @@ impl Builder {
         if self.words.len() > TEXT_CHARS {
             return;
         }
-        if !self.words.is_empty() {
-            self.words.push(b' ');
+        match self.words.is_empty() {
+            true => self.words.reserve(USUAL_OCTETS),
+            false => self.words.push(b' '),
         }
         self.words.extend_from_slice(keyword);
         if !parameters.is_empty() {

@@ -28,12 +28,21 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// The protocol, if it shows. `is_final`: no more will come, or no more is waited for.
     pub(super) fn decide(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
+        if !is_final && self.client.is_empty() {
+            // Only a greeting that no other protocol has says enough by itself.
+            return self.greeting();
+        }
         self.sieve(is_final)
             .or_else(|| self.acap(is_final))
             .or_else(|| self.imap(is_final))
             .or_else(|| self.nntp(is_final))
             .or_else(|| self.smtp(is_final))
             .or_else(|| self.pop3(is_final))
+    }
+
+    /// What a greeting alone shows.
+    fn greeting(&self) -> Option<(Protocol, Confidence)> {
+        self.sieve_greeting().or_else(|| self.acap_greeting()).or_else(|| self.imap_greeting())
     }
 
     /// Another protocol shows itself.
@@ -58,20 +67,29 @@ impl Evidence<'_> {
 
     /// RFC 2244 §6.1: `* ACAP` and the capabilities, or the same BYE as IMAP's, which only the port tells apart.
     fn acap(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        let greets = |word: &[u8]| self.has_start && begins(self.server, word);
-        if greets(b"* ACAP ") || greets(b"* ACAP\r") || greets(b"* ACAP\n") {
-            return Some((Protocol::Acap, Confidence::Confirmed));
+        if let Some(known) = self.acap_greeting() {
+            return Some(known);
         }
         let hinted = self.hint == Some(Protocol::Acap);
-        if hinted && greets(b"* BYE ") {
-            return Some((Protocol::Acap, Confidence::Probable));
-        }
         let commands = self.client_lines().filter(|line| is_acap_command(line, hinted)).count();
         let replies = self.server_lines().filter(|line| self.is_acap_reply(line)).count();
         if self.has_server_text() && replies == 0 {
             return None;
         }
         self.weigh(Protocol::Acap, commands, replies, is_final)
+    }
+
+    fn acap_greeting(&self) -> Option<(Protocol, Confidence)> {
+        let greets = |word: &[u8]| self.has_start && begins(self.server, word);
+        match () {
+            () if greets(b"* ACAP ") || greets(b"* ACAP\r") || greets(b"* ACAP\n") => {
+                Some((Protocol::Acap, Confidence::Confirmed))
+            }
+            () if self.hint == Some(Protocol::Acap) && greets(b"* BYE ") => {
+                Some((Protocol::Acap, Confidence::Probable))
+            }
+            () => None,
+        }
     }
 
     /// Where IMAP has free text, ACAP has a code in parentheses or a string; a challenge is a string too.
@@ -87,10 +105,15 @@ impl Evidence<'_> {
         }
     }
 
-    fn imap(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
+    fn imap_greeting(&self) -> Option<(Protocol, Confidence)> {
         const GREETINGS: [&[u8]; 5] = [b"* OK ", b"* PREAUTH ", b"* BYE ", b"* OK\r", b"* OK["];
-        if self.has_start && GREETINGS.iter().any(|greeting| begins(self.server, greeting)) {
-            return Some((Protocol::Imap, Confidence::Confirmed));
+        let greets = self.has_start && GREETINGS.iter().any(|greeting| begins(self.server, greeting));
+        greets.then_some((Protocol::Imap, Confidence::Confirmed))
+    }
+
+    fn imap(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
+        if let Some(known) = self.imap_greeting() {
+            return Some(known);
         }
         let commands = self.client_lines().filter(|line| is_imap_command(line)).count();
         let replies = self.server_lines().filter(|line| self.is_imap_reply(line)).count();
@@ -112,9 +135,14 @@ impl Evidence<'_> {
     }
 
     /// RFC 5804 §1.8: the server begins with its capabilities, IMPLEMENTATION among them.
+    fn sieve_greeting(&self) -> Option<(Protocol, Confidence)> {
+        let greets = self.has_start && begins(self.server, b"\"IMPLEMENTATION\"");
+        greets.then_some((Protocol::ManageSieve, Confidence::Confirmed))
+    }
+
     fn sieve(&self, is_final: bool) -> Option<(Protocol, Confidence)> {
-        if self.has_start && begins(self.server, b"\"IMPLEMENTATION\"") {
-            return Some((Protocol::ManageSieve, Confidence::Confirmed));
+        if let Some(known) = self.sieve_greeting() {
+            return Some(known);
         }
         let commands = self.client_lines().filter(|line| is_sieve_command(line)).count();
         let is_status = |line: &&[u8]| matches!(split_verb(line).0, b"OK" | b"NO" | b"BYE");

@@ -1,16 +1,34 @@
 //! Text from the wire, made safe to show: an attacker chooses user names and banners.
 
 use crate::limits::TEXT_CHARS;
-use std::fmt::Write as _;
+use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
 
 /// Printable text of at most 256 characters. Control and bidirectional characters, line ends included, stand as
 /// `\u{..}`; an octet that is no UTF-8 as `\u{dcXX}`, the lone surrogate that no valid text can hold.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text {
-    text: Box<str>,
-    /// Something was escaped for not being UTF-8, or cut.
-    is_lossy: bool,
+#[derive(Clone)]
+pub struct Text(Form);
+
+/// Octets of a text that takes no memory of its own: names, codes and mechanisms mostly have no more, and each stands in
+/// several records.
+const SHORT: usize = 21;
+
+#[derive(Clone)]
+enum Form {
+    Short {
+        is_lossy: bool,
+        len: u8,
+        octets: [u8; SHORT],
+    },
+    Long {
+        /// Something was escaped for not being UTF-8, or cut.
+        is_lossy: bool,
+        text: Box<str>,
+    },
 }
+
+const _: () = assert!(size_of::<Option<Text>>() == 24);
 
 impl Text {
     /// Makes octets from the wire safe.
@@ -18,11 +36,13 @@ impl Text {
     pub fn new(octets: &[u8]) -> Self {
         // Nearly every text.
         let are_plain = |octets: &[u8]| octets.iter().fold(true, |all, octet| all & matches!(octet, b' '..=b'~'));
-        if octets.len() <= TEXT_CHARS
-            && are_plain(octets)
-            && let Ok(plain) = std::str::from_utf8(octets)
-        {
-            return Self { text: plain.into(), is_lossy: false };
+        if octets.len() <= TEXT_CHARS && are_plain(octets) {
+            if octets.len() <= SHORT {
+                return Self::short(octets, false);
+            }
+            if let Ok(plain) = std::str::from_utf8(octets) {
+                return Self(Form::Long { is_lossy: false, text: plain.into() });
+            }
         }
         let mut text = String::with_capacity(octets.len().min(TEXT_CHARS));
         let mut chars = 0;
@@ -50,18 +70,31 @@ impl Text {
             }
         }
         is_lossy |= looked_at.len() < octets.len();
-        Self { text: text.into(), is_lossy }
+        Self::restored(&text, is_lossy)
     }
 
     /// What was safe before, as it was.
     #[must_use]
     pub(crate) fn restored(text: &str, is_lossy: bool) -> Self {
-        Self { text: text.into(), is_lossy }
+        if text.len() > SHORT {
+            return Self(Form::Long { is_lossy, text: text.into() });
+        }
+        Self::short(text.as_bytes(), is_lossy)
     }
 
-    /// Octets of memory it takes.
+    /// Of octets that are valid text.
+    fn short(text: &[u8], is_lossy: bool) -> Self {
+        let mut octets = [0; SHORT];
+        octets[..text.len()].copy_from_slice(text);
+        Self(Form::Short { is_lossy, len: text.len() as u8, octets })
+    }
+
+    /// Octets of memory it takes besides its own.
     pub(crate) fn octets(&self) -> usize {
-        self.text.len()
+        match &self.0 {
+            Form::Short { .. } => 0,
+            Form::Long { text, .. } => text.len(),
+        }
     }
 
     /// A server's code: capitals, digits, `/` and `-`, at most 32. Free text where a code should stand is none.
@@ -83,13 +116,64 @@ impl Text {
     /// The safe text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        match &self.0 {
+            Form::Short { len, octets, .. } => std::str::from_utf8(&octets[..usize::from(*len)]).unwrap_or_default(),
+            Form::Long { text, .. } => text,
+        }
+    }
+
+    /// Its octets.
+    #[must_use]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.key().0
     }
 
     /// Whether the octets held more than the text shows.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        self.is_lossy
+        match self.0 {
+            Form::Short { is_lossy, .. } | Form::Long { is_lossy, .. } => is_lossy,
+        }
+    }
+
+    /// What tells texts apart. Each has one form only.
+    fn key(&self) -> (&[u8], bool) {
+        match &self.0 {
+            Form::Short { len, octets, is_lossy } => (&octets[..usize::from(*len)], *is_lossy),
+            Form::Long { text, is_lossy } => (text.as_bytes(), *is_lossy),
+        }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 
@@ -118,6 +202,18 @@ mod tests {
         let text = Text::new(b"m\xfcller");
         assert_eq!(text.as_str(), "m\\u{dcfc}ller");
         assert!(text.is_lossy());
+    }
+
+    #[test]
+    fn long_and_short_texts_are_ordered_as_their_letters_are() {
+        let letters: Vec<String> =
+            (0..60).map(|len| "ab".repeat(len)).chain((0..40).map(|len| "a".repeat(len))).collect();
+        for a in &letters {
+            for b in &letters {
+                let (text, other) = (Text::new(a.as_bytes()), Text::new(b.as_bytes()));
+                assert_eq!((text.as_str(), text.cmp(&other), text == other), (&**a, a.cmp(b), a == b));
+            }
+        }
     }
 
     #[test]

@@ -334,8 +334,10 @@ impl Case {
     fn style(&mut self, verb: &str, is_lower: bool) {
         let style = &mut self.ends.style;
         if style.len() + verb.len() < STYLE_CHARS {
-            if !style.is_empty() {
-                style.push(' ');
+            match style.is_empty() {
+                // Two or three commands, until it is logged in.
+                true => style.reserve_exact(STYLE_CHARS / 4),
+                false => style.push(' '),
             }
             style.extend(verb.chars().map(|c| if is_lower { c.to_ascii_lowercase() } else { c }));
         }

@@ -98,11 +98,10 @@ pub static CLIENTS: [Known<ClientSign>; 24] = [
 /// The software of a client, by what it calls itself before what it does.
 #[must_use]
 pub fn client(signs: ClientSigns<'_>) -> Option<&'static Software> {
-    let is_named = |sign: &ClientSign| match sign {
-        Id(name) => signs.id.is_some_and(|id| holds(id, name)),
-        _ => false,
-    };
-    let by_name = CLIENTS.iter().find(|known| known.signs.iter().any(is_named));
+    let by_name = signs.id.and_then(|id| {
+        let is_named = |sign: &ClientSign| matches!(sign, Id(name) if holds(id, name));
+        CLIENTS.iter().find(|known| known.signs.iter().any(is_named))
+    });
     let known = by_name.or_else(|| CLIENTS.iter().find(|known| known.signs.iter().any(|sign| shows(sign, signs))));
     known.map(|known| &known.software)
 }
