@@ -6,10 +6,10 @@ use super::held::{Held, Store};
 use super::record::{Finding, Flow};
 use super::uid::Uid;
 use crate::mail::{Outcome, Protocol, Text};
-use crate::wire::{Endpoint, PacketRef};
+use crate::wire::{Endpoint, PacketRef, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::hash_table::Entry;
-use hashbrown::{HashSet, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
 
 /// A finding with all its occurrences.
 #[derive(Clone, Debug)]
@@ -39,13 +39,20 @@ pub struct Collector {
     index: HashTable<u32>,
     store: Store,
     limit: usize,
+    /// Identities of findings about a server, which come with each of its connections.
+    of_servers: HashMap<(FindingId, Endpoint, Protocol), Uid, RandomState>,
     /// Names of the inputs, by their index.
     inputs: Vec<String>,
 }
 
+/// Identities that are remembered; then all are forgotten.
+const REMEMBERED: usize = 1000;
+
 /// Findings on their way out, by the time of their last occurrence.
 pub struct Drained {
-    all: std::vec::IntoIter<Held>,
+    all: Vec<Held>,
+    /// By time, each with its place among all.
+    order: std::vec::IntoIter<(Timestamp, u32)>,
     store: Store,
 }
 
@@ -53,7 +60,7 @@ impl Iterator for Drained {
     type Item = Collected;
 
     fn next(&mut self) -> Option<Collected> {
-        self.all.next().map(|held| held.unpack(&self.store))
+        self.order.next().map(|(_, at)| self.all[at as usize].unpack(&self.store))
     }
 }
 
@@ -62,7 +69,14 @@ impl Collector {
     #[must_use]
     pub fn new(limit: usize, inputs: Vec<String>) -> Self {
         let limit = limit.min(u32::MAX as usize);
-        Self { all: Vec::new(), index: HashTable::new(), store: Store::default(), limit, inputs }
+        Self {
+            all: Vec::new(),
+            index: HashTable::new(),
+            store: Store::default(),
+            limit,
+            of_servers: HashMap::default(),
+            inputs,
+        }
     }
 
     /// Distinct findings held.
@@ -85,9 +99,7 @@ impl Collector {
 
     /// Counts one occurrence; gives it back when it is the first of its kind.
     pub fn add(&mut self, finding: Finding) -> Option<Collected> {
-        let uid = finding.uid.unwrap_or_else(|| {
-            Uid::of(&finding, self.inputs.get(finding.at.input as usize).map_or("", String::as_str))
-        });
+        let uid = self.uid(&finding);
         let Self { all, index, store, .. } = self;
         let uid_at = |&at: &u32| all[at as usize].uid;
         match index.entry(store.hash(uid), |at| uid_at(at) == uid, |at| store.hash(uid_at(at))) {
@@ -106,13 +118,33 @@ impl Collector {
         }
     }
 
+    fn uid(&mut self, finding: &Finding) -> Uid {
+        let inputs = &self.inputs;
+        let anew = || Uid::of(finding, inputs.get(finding.at.input as usize).map_or("", String::as_str));
+        match finding.flow {
+            _ if finding.uid.is_some() => finding.uid.unwrap_or_else(anew),
+            Some(flow) if finding.id.entry().key == Key::Server => {
+                if self.of_servers.len() >= REMEMBERED {
+                    self.of_servers.clear();
+                }
+                *self.of_servers.entry((finding.id, flow.server, flow.protocol)).or_insert_with(anew)
+            }
+            _ => anew(),
+        }
+    }
+
     /// Takes all findings, by the time of their last occurrence.
     pub fn drain(&mut self) -> Drained {
         self.index = HashTable::new();
         let (mut all, store) = (std::mem::take(&mut self.all), std::mem::take(&mut self.store));
         give_way(&mut all, &store);
-        all.sort_unstable_by_key(|held| (held.last(), held.uid));
-        Drained { all: all.into_iter(), store }
+        // Times are at hand and nearly always tell; the rest of the order is looked up for equal ones only.
+        let mut order: Vec<(Timestamp, u32)> = (0..).zip(&all).map(|(at, held)| (held.last().time, at)).collect();
+        order.sort_unstable();
+        for equal in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|equal| equal.len() > 1) {
+            equal.sort_unstable_by_key(|(_, at)| (all[*at as usize].last(), all[*at as usize].uid));
+        }
+        Drained { all, order: order.into_iter(), store }
     }
 }
 

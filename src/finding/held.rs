@@ -145,7 +145,7 @@ impl Held {
     }
 
     /// All that is known of it, as it is written.
-    pub(super) fn unpack(self, store: &Store) -> Collected {
+    pub(super) fn unpack(&self, store: &Store) -> Collected {
         let mut read = store.arena.get(self.packed);
         let finding = Finding {
             id: self.id,
@@ -167,11 +167,11 @@ impl Held {
             server_software: store.softwares.of(read.number()),
             client_software: store.softwares.of(read.number()),
             related: (0..read.number()).map(|_| Uid::restored(read.octets())).collect(),
-            evidence: self.evidence,
+            evidence: self.evidence.clone(),
             uid: None,
         };
         let once = |has: bool| u64::from(has);
-        let (count, first, last, is_revised, [clients, users]) = match self.more {
+        let (count, first, last, is_revised, [clients, users]) = match &self.more {
             None => (1, self.at, self.at, false, self.has.map(once)),
             Some(more) => (more.count, more.first, more.last, more.is_revised, more.counted),
         };

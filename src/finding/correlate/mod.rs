@@ -116,7 +116,8 @@ impl Correlator {
     /// Takes a connection into account.
     pub fn session(&mut self, session: &Session) {
         self.latest = self.latest.max(session.end);
-        self.note_offer(session);
+        let host = self.host(session);
+        self.note_offer(session, host);
         self.uncompared += u64::from(!self.views.note(session));
         let refused = session.starttls.reply.is_some_and(|reply| reply != StarttlsReply::Accepted);
         let cause = match () {
@@ -127,7 +128,6 @@ impl Correlator {
             () => return,
         };
         let at = session.exposed.unwrap_or(session.end);
-        let host = self.host(session);
         self.traces.push(&Trace {
             at,
             flow: session.flow,
@@ -148,7 +148,7 @@ impl Correlator {
         Some(self.hasher.hash_one(word))
     }
 
-    fn note_offer(&mut self, session: &Session) {
+    fn note_offer(&mut self, session: &Session, host: Option<u64>) {
         let key = (session.flow.server, session.flow.protocol);
         if session.is_masked {
             return;
@@ -157,7 +157,6 @@ impl Correlator {
             self.uncompared += 1;
             return;
         }
-        let host = self.host(session);
         let at = session.flow.start;
         match session.starttls.offer {
             Offer::Offered => {

@@ -64,14 +64,16 @@ impl Uses {
         // Whose it is must be known: the same login may have been seen in another place whole.
         let Some(user) = &login.user else { return true };
         let use_here = (login.at, login.flow);
-        let place = Place { server: login.flow.server, protocol: login.flow.protocol, user: user.as_str().into() };
+        let (server, protocol) = (login.flow.server, login.flow.protocol);
         let Some(known) = known else {
-            let packed = arena.put(Used { last: use_here, places: vec![place] }.pack(packer));
+            let here = std::iter::once((server, protocol, user.as_str()));
+            let packed = arena.put(pack(use_here, 1, here, packer));
             let rehash = |&at: &u32| hasher.hash_one(all[at as usize].fingerprint);
             index.insert_unique(hash, all.len() as u32, rehash);
             all.push(Secret { fingerprint, validity: login.validity, places: 1, told: 1, packed });
             return true;
         };
+        let place = Place { server, protocol, user: user.as_str().into() };
         let secret = &mut all[*known as usize];
         let mut used = Used::unpack(arena, secret.packed);
         // The least of them, so that the order in which they come does not matter.
@@ -114,21 +116,8 @@ impl Uses {
 
 impl Used {
     fn pack<'a>(&self, packer: &'a mut Packer) -> &'a [u8] {
-        let (at, flow) = self.last;
-        let write = packer.begin();
-        write.packet(at, PacketRef::default());
-        write.flow(&flow, at);
-        write.number(self.places.len() as u64);
-        for Place { server, protocol, user } in &self.places {
-            let is_there = (*server, *protocol) == (flow.server, flow.protocol);
-            write.number(is_there.into());
-            if !is_there {
-                write.endpoint(*server);
-                write.protocol(*protocol);
-            }
-            write.word(user);
-        }
-        packer.written()
+        let places = self.places.iter().map(|place| (place.server, place.protocol, &*place.user));
+        pack(self.last, self.places.len(), places, packer)
     }
 
     fn unpack(arena: &Arena, packed: packed::Place) -> Self {
@@ -143,6 +132,29 @@ impl Used {
         });
         Self { places: places.collect(), last: (at, flow) }
     }
+}
+
+/// The last use, and so many places.
+fn pack<'a, 'u>(
+    (at, flow): (PacketRef, Flow),
+    count: usize,
+    places: impl Iterator<Item = (Endpoint, Protocol, &'u str)>,
+    packer: &'a mut Packer,
+) -> &'a [u8] {
+    let write = packer.begin();
+    write.packet(at, PacketRef::default());
+    write.flow(&flow, at);
+    write.number(count as u64);
+    for (server, protocol, user) in places {
+        let is_there = (server, protocol) == (flow.server, flow.protocol);
+        write.number(is_there.into());
+        if !is_there {
+            write.endpoint(server);
+            write.protocol(protocol);
+        }
+        write.word(user);
+    }
+    packer.written()
 }
 
 impl Place {
