@@ -7,9 +7,9 @@ use super::community_id::community_id;
 use super::event::{
     Barewire, ClientEnd, Distinct, Event, Evidence as EvidenceFields, Few, Ip, Letters, Line, Login as LoginFields,
     Lossy, Network, Overlap as OverlapFields, Proxied, Related, Sha256Hash, Side, Software, Starttls as StarttlsFields,
-    Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan, WireText, Words,
+    StarttlsHead, Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan, WireText, Words,
 };
-use super::fixed::{self, LOGIN, Places, Remediations, SESSION};
+use super::fixed::{self, LOGIN, Places, Remembered, SESSION, StarttlsHeads};
 use super::identity::event_id;
 use super::time::rfc3339;
 use super::{Inputs, sentence};
@@ -32,18 +32,13 @@ const SEVERITY_SCALE: [u8; 5] = [10, 21, 47, 73, 99];
 const TOKEN_OCTETS: usize = 64;
 
 /// The line of a finding.
-pub(super) fn finding<'a>(
-    collected: &'a Collected,
-    inputs: &Inputs,
-    remediations: &'a mut Remediations,
-    places: &'a mut Places,
-) -> Line<'a> {
+pub(super) fn finding<'a>(collected: &'a Collected, inputs: &Inputs, fixed: &'a mut Remembered) -> Line<'a> {
     let finding = &collected.finding;
     let key = finding.id.entry().key;
     let parts = fixed::parts(finding.id);
     let user = finding.user.as_ref().filter(|_| key.holds_user());
     let scale = SEVERITY_SCALE[usize::from(finding.severity.clamp(1, 5)) - 1];
-    let mut line = base(sentence::finding(collected, inputs), collected.last, inputs, places);
+    let mut line = base(sentence::finding(collected, inputs), collected.last, inputs, &mut fixed.places);
     let last = line.timestamp;
     let first = if collected.first.time == collected.last.time { last } else { rfc3339(collected.first.time) };
     line.event = Event {
@@ -69,7 +64,7 @@ pub(super) fn finding<'a>(
     own.last_seen = Some(last);
     own.distinct = finding.flow.map(|_| Distinct { clients: collected.clients, users: collected.users });
     own.login = finding.outcome.map(|outcome| finding_login(collected, outcome));
-    own.starttls = finding.starttls.as_ref().map(starttls);
+    own.starttls = finding.starttls.as_ref().map(|known| starttls(known, &mut fixed.starttls));
     own.coverage = finding.missing.map(Reason::name);
     own.evidence = finding.evidence.as_deref().map(evidence).filter(|fields| *fields != EvidenceFields::default());
     own.conversation = finding.flow.as_ref().filter(|_| key.holds_client()).and_then(conversation);
@@ -78,14 +73,14 @@ pub(super) fn finding<'a>(
     let hello = finding.evidence.as_ref().and_then(|evidence| evidence.tls.hello.as_deref());
     let ja4 = hello.and_then(|hello| hello.ja4.as_deref());
     own.client = client_end(None, finding.client_software, ja4).filter(|_| key.holds_client());
-    own.remediation = Some(remediations.of(finding));
+    own.remediation = Some(fixed.remediations.of(finding));
     own.standards = parts.standards();
     line
 }
 
 /// The line of a login attempt.
-pub(super) fn login<'a>(login: &'a Login, inputs: &Inputs, places: &'a mut Places) -> Line<'a> {
-    let mut line = base(sentence::login(login), login.at, inputs, places);
+pub(super) fn login<'a>(login: &'a Login, inputs: &Inputs, fixed: &'a mut Remembered) -> Line<'a> {
+    let mut line = base(sentence::login(login), login.at, inputs, &mut fixed.places);
     line.event.head = fixed::login_head(login.outcome);
     line.event.id = follow(&mut line, LOGIN, &login.flow, login.ordinal, login.user.as_ref());
     if let Some(domain) = &login.domain {
@@ -96,7 +91,7 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &Inputs, places: &'a mut Place
     }
     line.tls = Some(Tls { established: Some(false), ..Tls::default() });
     line.barewire.confidence = login.confidence.name();
-    line.barewire.starttls = Some(starttls(&login.starttls));
+    line.barewire.starttls = Some(starttls(&login.starttls, &mut fixed.starttls));
     line.barewire.login = Some(LoginFields {
         mechanism: Some(mechanism(&login.mechanism)),
         variant: Some(login.variant.name()),
@@ -116,8 +111,8 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &Inputs, places: &'a mut Place
 }
 
 /// The line of a connection.
-pub(super) fn session<'a>(session: &'a Session, inputs: &Inputs, places: &'a mut Places) -> Line<'a> {
-    let mut line = base(sentence::session(session), session.end, inputs, places);
+pub(super) fn session<'a>(session: &'a Session, inputs: &Inputs, fixed: &'a mut Remembered) -> Line<'a> {
+    let mut line = base(sentence::session(session), session.end, inputs, &mut fixed.places);
     line.event.head = fixed::session_head();
     line.event.id = follow(&mut line, SESSION, &session.flow, 0, None);
     line.event.start = Some(rfc3339(session.flow.start.time));
@@ -128,7 +123,7 @@ pub(super) fn session<'a>(session: &'a Session, inputs: &Inputs, places: &'a mut
     let banner = session.banner.as_ref().map(Text::as_str);
     let own = &mut line.barewire;
     own.confidence = session.confidence.name();
-    own.starttls = Some(starttls(&session.starttls));
+    own.starttls = Some(starttls(&session.starttls, &mut fixed.starttls));
     own.implicit_tls = Some(session.is_implicit_tls);
     own.messages_in_clear = Some(session.messages);
     own.login = Some(LoginFields { attempts: Some(session.logins), ..LoginFields::default() });
@@ -177,9 +172,7 @@ fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option
     (line.destination, line.server) = (Some(server), Some(server));
     (line.source, line.client) = (client, client);
     line.network = Some(Network {
-        transport: "tcp",
-        protocol: flow.protocol.name(),
-        kind: if server.ip.is_v4 { "ipv4" } else { "ipv6" },
+        head: fixed::network_head(flow.protocol, server.ip.is_v4),
         community_id: None,
         bytes: None,
         packets: None,
@@ -280,7 +273,12 @@ pub(super) fn types(category: Category, outcome: Option<Outcome>) -> Words {
     }
 }
 
-fn starttls(starttls: &Starttls) -> StarttlsFields<'_> {
+fn starttls<'a>(starttls: &'a Starttls, heads: &'a mut StarttlsHeads) -> StarttlsFields<'a> {
+    StarttlsFields { head: heads.of(starttls), reply_code: starttls.reply_code.as_ref().and_then(token) }
+}
+
+/// What came of STARTTLS, but for the server's code.
+pub(super) fn starttls_head(starttls: &Starttls) -> StarttlsHead {
     let (reply, reply_class) = match starttls.reply {
         None => ("none", None),
         Some(StarttlsReply::Accepted) => ("accepted", None),
@@ -288,13 +286,12 @@ fn starttls(starttls: &Starttls) -> StarttlsFields<'_> {
         Some(StarttlsReply::RefusedTemporarily) => ("refused", Some("temporary")),
         Some(StarttlsReply::Odd) => ("refused", Some("odd")),
     };
-    StarttlsFields {
+    StarttlsHead {
         offer: starttls.offer.name(),
         offer_reason: starttls.offer.reason().map(Reason::name),
         requested: starttls.is_requested,
         reply,
         reply_class,
-        reply_code: starttls.reply_code.as_ref().and_then(token),
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) server: Option<Side>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) network: Option<Network>,
+    pub(super) network: Option<Network<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user: Option<User<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,12 +226,20 @@ pub(super) struct Side {
     pub(super) bytes: Option<u64>,
 }
 
+/// What a network is by the protocol and the kind of addresses.
 #[derive(Serialize)]
-pub(super) struct Network {
+pub(super) struct NetworkHead {
     pub(super) transport: &'static str,
     pub(super) protocol: &'static str,
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Network<'a> {
+    /// [`NetworkHead`].
+    #[serde(rename = "")]
+    pub(super) head: Fixed<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) community_id: Option<Letters<30>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -501,6 +509,16 @@ pub(super) struct ClientEnd<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Starttls<'a> {
+    /// [`StarttlsHead`].
+    #[serde(rename = "")]
+    pub(super) head: Fixed<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reply_code: Option<&'a str>,
+}
+
+/// What came of STARTTLS, in words of which there are few.
+#[derive(Serialize)]
+pub(super) struct StarttlsHead {
     pub(super) offer: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) offer_reason: Option<&'static str>,
@@ -508,8 +526,6 @@ pub(super) struct Starttls<'a> {
     pub(super) reply: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reply_class: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reply_code: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -1,10 +1,12 @@
 //! What is the same in every line about a finding, written once.
 
-use super::convert::{categories, outcome_word, types};
-use super::event::{Fixed, Head, Ingress, Log, Name, Names, Observer, Path, Rule, Standards, Threat, WireText};
+use super::convert::{categories, outcome_word, starttls_head, types};
+use super::event::{
+    Fixed, Head, Ingress, Log, Name, Names, NetworkHead, Observer, Path, Rule, Standards, Threat, WireText,
+};
 use super::{Inputs, fit, json};
-use crate::finding::{CATALOGUE, Category, Entry, Finding, FindingId, remedies};
-use crate::mail::Outcome;
+use crate::finding::{CATALOGUE, Category, Entry, Finding, FindingId, Offer, Starttls, remedies};
+use crate::mail::{Outcome, PROTOCOLS, Protocol, StarttlsReply};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::LazyLock;
@@ -62,6 +64,17 @@ static SESSION_HEAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
         provider: "barewire",
     })
 });
+
+/// Of networks, by the protocol and by whether addresses are of IPv4.
+static NETWORK_HEADS: LazyLock<Vec<[Vec<u8>; 2]>> = LazyLock::new(|| {
+    let head =
+        |protocol: Protocol, kind| json::members(&NetworkHead { transport: "tcp", protocol: protocol.name(), kind });
+    PROTOCOLS.iter().map(|info| ["ipv6", "ipv4"].map(|kind| head(info.protocol, kind))).collect()
+});
+
+pub(super) fn network_head(protocol: Protocol, is_v4: bool) -> Fixed<'static> {
+    Fixed(&NETWORK_HEADS[protocol as usize][usize::from(is_v4)])
+}
 
 const FINDING: &str = "barewire.finding";
 pub(super) const LOGIN: &str = "barewire.login";
@@ -170,6 +183,34 @@ impl Names {
             self.id.push(id);
             self.name.push(name);
         }
+    }
+}
+
+/// What was written before and may be the same in other lines.
+#[derive(Default)]
+pub(super) struct Remembered {
+    pub(super) remediations: Remediations,
+    pub(super) places: Places,
+    pub(super) starttls: StarttlsHeads,
+}
+
+/// What came of STARTTLS: of a hundred that are possible few come in one run.
+#[derive(Default)]
+pub(super) struct StarttlsHeads {
+    known: Vec<(Upgrade, Vec<u8>)>,
+}
+
+/// The offer, whether it was asked for, and the answer.
+type Upgrade = (Offer, bool, Option<StarttlsReply>);
+
+impl StarttlsHeads {
+    pub(super) fn of(&mut self, starttls: &Starttls) -> Fixed<'_> {
+        let key = (starttls.offer, starttls.is_requested, starttls.reply);
+        let at = self.known.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            self.known.push((key, json::members(&starttls_head(starttls))));
+            self.known.len() - 1
+        });
+        Fixed(&self.known[at].1)
     }
 }
 

@@ -47,8 +47,7 @@ pub enum Event<'a> {
 /// Writes records as lines of JSON.
 pub struct Encoder {
     inputs: Inputs,
-    remediations: fixed::Remediations,
-    places: fixed::Places,
+    fixed: fixed::Remembered,
     cut: u64,
 }
 
@@ -56,16 +55,16 @@ impl Encoder {
     /// An encoder for records about `inputs`.
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
-        Self { inputs, remediations: fixed::Remediations::default(), places: fixed::Places::default(), cut: 0 }
+        Self { inputs, fixed: fixed::Remembered::default(), cut: 0 }
     }
 
     /// Appends one line, line feed included. Equal records give equal octets.
     pub fn encode(&mut self, event: &Event<'_>, line: &mut Vec<u8>) {
-        let Self { inputs, remediations, places, .. } = self;
+        let Self { inputs, fixed, .. } = self;
         let mut record = match event {
-            Event::Finding(finding) => convert::finding(finding, inputs, remediations, places),
-            Event::Login(login) => convert::login(login, inputs, places),
-            Event::Session(session) => convert::session(session, inputs, places),
+            Event::Finding(finding) => convert::finding(finding, inputs, fixed),
+            Event::Login(login) => convert::login(login, inputs, fixed),
+            Event::Session(session) => convert::session(session, inputs, fixed),
         };
         self.cut += u64::from(fit::write(&mut record, line));
     }
