@@ -303,7 +303,14 @@ pub(super) fn may_be_greeting(octets: &[u8]) -> bool {
 
 /// Whole lines and, last, what has no end yet.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = text.split(|&c| c == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut rest = Some(text);
+    let lines = std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let end = memchr::memchr(b'\n', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    });
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines.filter(|line| !line.is_empty()).take(LINES)
 }
 

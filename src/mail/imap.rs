@@ -131,7 +131,7 @@ pub(super) struct Imap {
     /// Client octets were lost after a login: what succeeds later may owe to another one.
     may_not_infer: bool,
     /// The server told the client to go on with a command that was lost.
-    prompted: Option<(Text, Mark)>,
+    prompted: Option<Box<(Text, Mark)>>,
     /// What was lost was another command than a login: what else it is told to go on with is its.
     other_is_open: bool,
     /// No command before a login may be under way any more.
@@ -311,7 +311,7 @@ impl Imap {
             && !self.other_is_open
             && (self.in_doubt || self.is_midstream || cx.answers_unseen(line))
         {
-            self.prompted = Some((Text::new(text.trim_ascii()), line.last));
+            self.prompted = Some(Box::new((Text::new(text.trim_ascii()), line.last)));
         }
     }
 
@@ -694,8 +694,8 @@ impl Machine for Imap {
             Unit::BodyEnd => return,
         };
         let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
-        if let Some((prompt, asked)) = self.prompted.take()
-            && self.go_on_unnamed(&prompt, asked, &line, cx)
+        if let Some(prompted) = self.prompted.take()
+            && self.go_on_unnamed(&prompted.0, prompted.1, &line, cx)
         {
             return;
         }
@@ -800,7 +800,7 @@ impl Machine for Imap {
                 self.in_doubt = true;
                 self.may_not_infer = true;
                 let end = cx.mark.end;
-                self.prompted.take_if(|(_, asked)| asked.seen.is_none_or(|seen| seen < end));
+                self.prompted.take_if(|prompted| prompted.1.seen.is_none_or(|seen| seen < end));
                 if let Some((exchange, ..)) = &mut self.auth {
                     exchange.lose_answer(cx.mark.end);
                 }
@@ -829,7 +829,7 @@ impl Machine for Imap {
                 + commands
                 + exchange
                 + self.open.as_ref().map_or(0, Open::octets)
-                + self.prompted.as_ref().map_or(0, |(text, _)| text.octets()),
+                + self.prompted.as_ref().map_or(0, |prompted| size_of::<(Text, Mark)>() + prompted.0.octets()),
             has_open_login: self.auth.is_some()
                 || self.open.as_ref().is_some_and(|open| open.login.is_some())
                 || self.pending.iter().any(is_login),

@@ -76,7 +76,7 @@ pub(super) struct Smtp {
     /// The server asked for the response that the client owes.
     is_asked: bool,
     /// Such a response that looks like a verb: what the server answers tells which it is.
-    verb_like: Option<VerbLike>,
+    verb_like: Option<Box<VerbLike>>,
     reply: Reply,
     /// Commands were lost, or came before the capture: what replies answer is not known by their order.
     out_of_step: bool,
@@ -615,7 +615,7 @@ impl Machine for Smtp {
             return self.respond(&line);
         }
         if std::mem::take(&mut self.is_asked) && sasl::next_is_response(line.octets) {
-            self.verb_like = Some(VerbLike::new(&line));
+            self.verb_like = Some(Box::new(VerbLike::new(&line)));
             self.turn = Turn::AuthReply;
             return;
         }
@@ -684,7 +684,7 @@ impl Machine for Smtp {
 
     fn load(&self) -> Load {
         let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
-        let verb_like = self.verb_like.as_ref().map_or(0, |line| line.octets.capacity());
+        let verb_like = self.verb_like.as_ref().map_or(0, |line| size_of::<VerbLike>() + line.octets.capacity());
         Load {
             octets: self.pending.octets(|_| 0) + exchange + verb_like,
             has_open_login: self.auth.is_some() || self.verb_like.is_some(),

@@ -73,13 +73,23 @@ const STYLE_CHARS: usize = 64;
 struct Ends {
     banner: Option<Text>,
     client_name: Option<Text>,
+    tag: Option<Text>,
+    /// First commands as typed.
+    style: String,
+    said: Rare<Said>,
+}
+
+/// What few say of themselves and others.
+#[derive(Default)]
+struct Said {
     client_id: Option<Text>,
     /// Whom a proxy speaks for.
     proxied_client: Option<Text>,
     server_id: Option<Text>,
-    tag: Option<Text>,
-    /// First commands as typed.
-    style: String,
+}
+
+impl Empty for Said {
+    const EMPTY: &'static Self = &Self { client_id: None, proxied_client: None, server_id: None };
 }
 
 /// The software of both ends.
@@ -239,10 +249,12 @@ impl Case {
     /// Octets of memory it takes.
     #[must_use]
     pub fn octets(&self) -> usize {
-        let Ends { banner, client_name, client_id, proxied_client, server_id, tag, style } = &self.ends;
+        let Ends { banner, client_name, tag, style, said } = &self.ends;
+        let Said { client_id, proxied_client, server_id } = &**said;
         let texts = [banner, client_name, client_id, proxied_client, server_id, tag];
         size_of::<Self>()
             + style.capacity()
+            + said.octets()
             + texts.into_iter().flatten().map(Text::octets).sum::<usize>()
             + self.clear.usernames.capacity() * size_of::<Username>()
             + self.related.capacity() * size_of::<Uid>()
@@ -272,11 +284,11 @@ impl Case {
             None => {}
         }
         match observation {
-            Observation::Proxied { client, .. } => self.ends.proxied_client = Some(client),
+            Observation::Proxied { client, .. } => self.ends.said.proxied_client = Some(client),
             Observation::Greeting(text) => self.ends.banner = Some(text),
             Observation::Client(name) => self.ends.client_name = Some(name),
-            Observation::Id(Direction::ToServer, name) => self.ends.client_id = Some(name),
-            Observation::Id(Direction::ToClient, name) => self.ends.server_id = Some(name),
+            Observation::Id(Direction::ToServer, name) => self.ends.said.client_id = Some(name),
+            Observation::Id(Direction::ToClient, name) => self.ends.said.server_id = Some(name),
             Observation::Tag(tag) => self.ends.tag = Some(tag),
             Observation::Command { verb, is_lower } => self.style(verb, is_lower),
             // After the login STARTTLS is no longer offered by anybody (RFC 3501 §6.2.1).
@@ -381,6 +393,8 @@ impl Case {
             let uid = Uid::of(&finding, "");
             finding.uid = Some(uid);
             if self.related.len() < RELATED && !self.related.contains(&uid) {
+                // Mostly there is one.
+                self.related.reserve_exact(1);
                 self.related.push(uid);
             }
         } else {
@@ -398,7 +412,7 @@ impl Case {
                 protocol,
                 banner: ends.banner.as_ref().map(Text::as_str),
                 capabilities: self.offers.list().map(|list| list.words.as_str()),
-                id: ends.server_id.as_ref().map(Text::as_str),
+                id: ends.said.server_id.as_ref().map(Text::as_str),
                 reply: None,
             })
         });
@@ -406,7 +420,7 @@ impl Case {
             software::client(ClientSigns {
                 protocol,
                 name: ends.client_name.as_ref().map(Text::as_str),
-                id: ends.client_id.as_ref().map(Text::as_str),
+                id: ends.said.client_id.as_ref().map(Text::as_str),
                 tag: ends.tag.as_ref().map(Text::as_str),
                 verbs: &ends.style,
             })
@@ -491,6 +505,7 @@ impl Case {
             court.records.push(Record::Finding(Box::new(Finding { missing: Some(reason), ..gap })));
         }
         let known = self.software(court.recogniser);
+        let said = std::mem::take(&mut self.ends.said).into_value();
         let session = Session {
             flow: self.flow,
             end: ending.at,
@@ -509,9 +524,9 @@ impl Case {
             confidence: self.confidence,
             server_software: known.server,
             client_software: known.client,
-            proxied_client: self.ends.proxied_client.take(),
+            proxied_client: said.proxied_client,
             banner: self.ends.banner.take(),
-            client_name: self.ends.client_name.take().or(self.ends.client_id.take()),
+            client_name: self.ends.client_name.take().or(said.client_id),
         };
         court.records.push(Record::Session(Box::new(session)));
     }

@@ -60,6 +60,10 @@ impl Offers {
             self.lists.remove(0);
         }
         listed.end = listed.end.max(self.lists.last().map_or(0, |last| last.end));
+        if self.lists.is_empty() {
+            // Mostly there is one.
+            self.lists.reserve_exact(1);
+        }
         self.lists.push(listed);
     }
 
