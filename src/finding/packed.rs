@@ -141,19 +141,18 @@ impl<'a> Unpacker<'a> {
         self.rest.split_off(..N).and_then(|octets| octets.try_into().ok()).unwrap_or([0; N])
     }
 
-    fn str(&mut self, len: u64) -> &'a str {
-        let octets = self.rest.split_off(..len as usize).unwrap_or_default();
-        std::str::from_utf8(octets).unwrap_or_default()
+    fn part(&mut self, len: u64) -> &'a [u8] {
+        self.rest.split_off(..len as usize).unwrap_or_default()
     }
 
     pub(super) fn text(&mut self) -> Option<Text> {
         let shape = self.number().checked_sub(1)?;
-        Some(Text::restored(self.str(shape / 2), shape % 2 == 1))
+        Some(Text::restored(self.part(shape / 2), shape % 2 == 1))
     }
 
     pub(super) fn word(&mut self) -> &'a str {
         let len = self.number();
-        self.str(len)
+        std::str::from_utf8(self.part(len)).unwrap_or_default()
     }
 
     pub(super) fn packet(&mut self, base: PacketRef) -> PacketRef {

@@ -70,16 +70,16 @@ impl Text {
             }
         }
         is_lossy |= looked_at.len() < octets.len();
-        Self::restored(&text, is_lossy)
+        Self::restored(text.as_bytes(), is_lossy)
     }
 
     /// What was safe before, as it was.
     #[must_use]
-    pub(crate) fn restored(text: &str, is_lossy: bool) -> Self {
-        if text.len() > SHORT {
-            return Self(Form::Long { is_lossy, text: text.into() });
+    pub(crate) fn restored(text: &[u8], is_lossy: bool) -> Self {
+        if text.len() <= SHORT {
+            return Self::short(text, is_lossy);
         }
-        Self::short(text.as_bytes(), is_lossy)
+        Self(Form::Long { is_lossy, text: std::str::from_utf8(text).unwrap_or_default().into() })
     }
 
     /// Of octets that are valid text.

@@ -167,8 +167,8 @@ fn base<'a>(message: String, at: PacketRef, inputs: &Inputs, places: &'a mut Pla
 
 /// Server, protocol, user, and the client's address where it belongs.
 fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option<&'a Text>) {
-    let server = Side { ip: Ip::new(flow.server.ip()), port: Some(flow.server.port), bytes: None };
-    let client = with_client.then(|| Side { ip: Ip::new(flow.client.ip()), port: None, bytes: None });
+    let server = Side::new(Ip::new(flow.server.ip()), Some(flow.server.port));
+    let client = with_client.then(|| Side::new(Ip::new(flow.client.ip()), None));
     (line.destination, line.server) = (Some(server), Some(server));
     (line.source, line.client) = (client, client);
     line.network = Some(Network {
@@ -179,8 +179,9 @@ fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option
         vlan: None,
     });
     let ip = Few([client.map(|client| client.ip).filter(|ip| *ip != server.ip), Some(server.ip)]);
-    line.user = user.map(|user| User { name: Some(text(user)), domain: None });
-    line.related = Some(Related { ip, user: Few([user.map(Text::as_str), None]) });
+    let name = user.map(Text::as_str);
+    line.user = name.map(|name| User { name: Some(name.into()), domain: None });
+    line.related = Some(Related { ip, user: Few([name, None]) });
     line.barewire.user = user.filter(|user| user.is_lossy()).map(|_| LOSSY);
 }
 
@@ -188,7 +189,7 @@ fn connect<'a>(line: &mut Line<'a>, flow: &Flow, with_client: bool, user: Option
 fn follow<'a>(line: &mut Line<'a>, dataset: &str, flow: &Flow, ordinal: u32, user: Option<&'a Text>) -> Letters<16> {
     connect(line, flow, true, user);
     for side in [&mut line.source, &mut line.client].into_iter().flatten() {
-        side.port = Some(flow.client.port);
+        *side = Side::new(side.ip, Some(flow.client.port));
     }
     let community_id = community_id(flow.client, flow.server);
     let id = event_id(dataset, &community_id.0, flow.start.time.0, ordinal);

@@ -4,7 +4,7 @@
 //! A field that is `None` is left out, there are no nulls. Lists are of plain strings only: Wazuh cannot decode arrays
 //! of objects and Elasticsearch flattens them. What each field means stands in the schema, not here.
 
-use super::fixed::Place;
+use super::fixed;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -73,14 +73,18 @@ impl Ip {
         Self { text, len: len as u8, is_v4: address.is_ipv4() }
     }
 
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len.into()]
+    }
+
     pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len.into()]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
 impl Serialize for Ip {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct(PLAIN, &Fixed(&self.text[..self.len.into()]))
+        serializer.serialize_newtype_struct(PLAIN, &Fixed(self.as_bytes()))
     }
 }
 
@@ -123,7 +127,7 @@ pub(super) type Words = &'static [&'static str];
 pub(super) struct Line<'a> {
     /// What stands for observer and file where there is no room for them.
     #[serde(skip)]
-    pub(super) short_place: &'a Place,
+    pub(super) short_place: &'a fixed::Place,
     #[serde(rename = "@timestamp")]
     pub(super) timestamp: Time,
     pub(super) ecs: Fixed<'a>,
@@ -217,13 +221,54 @@ pub(super) struct Names {
     pub(super) name: Vec<&'static str>,
 }
 
+/// One end of a connection. It stands in a line twice, so address and port are written once.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Side {
+    #[serde(skip)]
     pub(super) ip: Ip,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) port: Option<u16>,
+    #[serde(rename = "")]
+    place: Place,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes: Option<u64>,
+}
+
+/// The members `ip` and `port`.
+#[derive(Clone, Copy)]
+struct Place {
+    json: [u8; Self::LONGEST],
+    len: u8,
+}
+
+impl Place {
+    /// Of an address, what stands around it, and a port.
+    const LONGEST: usize = Ip::LONGEST + 24;
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.json[..self.len.into()])
+    }
+}
+
+impl Side {
+    pub(super) fn new(ip: Ip, port: Option<u16>) -> Self {
+        let mut json = [0; Place::LONGEST];
+        let mut len = 0;
+        let mut add = |part: &[u8]| {
+            json[len..len + part.len()].copy_from_slice(part);
+            len += part.len();
+        };
+        add(b"\"ip\":\"");
+        add(ip.as_bytes());
+        add(b"\"");
+        if let Some(port) = port {
+            let digits = [10_000, 1000, 100, 10, 1].map(|unit| b'0' + (port / unit % 10) as u8);
+            let zeros = digits.iter().take(4).take_while(|digit| **digit == b'0').count();
+            add(b",\"port\":");
+            add(&digits[zeros..]);
+        }
+        Self { ip, place: Place { json, len: len as u8 }, bytes: None }
+    }
 }
 
 /// What a network is by the protocol and the kind of addresses.

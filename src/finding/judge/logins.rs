@@ -75,8 +75,8 @@ impl Case {
 
     /// The exposure itself.
     fn expose(&mut self, login: &Login, court: &mut Court<'_>) {
-        let is_anonymous = login.mechanism.as_str() == "ANONYMOUS"
-            || login.user.as_ref().is_some_and(|user| user.as_str().eq_ignore_ascii_case("anonymous"));
+        let is_anonymous = login.mechanism.as_bytes() == b"ANONYMOUS"
+            || login.user.as_ref().is_some_and(|user| user.as_bytes().eq_ignore_ascii_case(b"anonymous"));
         let id = match login.class {
             SecretClass::Password => FindingId::CleartextPassword,
             SecretClass::Bearer => FindingId::CleartextBearerToken,
