@@ -188,11 +188,12 @@ fn give_way(all: &mut Vec<Held>, store: &Store) {
     // What may have to leave first, for it is little: only what it is about need be remembered.
     let is_weak = |held: &Held| matches!(held.id, PlaintextAuthAdvertised | CleartextUsername);
     let weak: HashSet<About, RandomState> = all.iter().filter(|held| is_weak(held)).filter_map(about).collect();
+    let has_names = weak.iter().any(|(.., user)| user.is_some());
     let mut stronger: HashSet<About, RandomState> = HashSet::default();
     for held in all.iter().filter(|_| !weak.is_empty()) {
         match held.id {
             ServerAcceptsCleartextAuth => stronger.extend(about(held).filter(|about| weak.contains(about))),
-            CleartextPassword | CleartextBearerToken | CrackableAuthExchange => {
+            CleartextPassword | CleartextBearerToken | CrackableAuthExchange if has_names => {
                 let named = about(held).filter(|(.., user)| user.is_some());
                 stronger.extend(named.filter(|about| weak.contains(about)));
             }

@@ -9,8 +9,10 @@ use crate::ops::{FindingLine, NAMED_USERS, SessionLine};
 use crate::output::Event;
 use crate::run::Failure;
 use crate::wire::{Endpoint, PacketRef};
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher as _, RandomState};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -44,14 +46,33 @@ enum Subject {
 
 #[derive(Default)]
 struct Line {
-    /// Addresses, where each finding has one client.
-    client_addresses: BTreeSet<u128>,
+    /// Hashes of addresses, where each finding has one client.
+    client_addresses: Hashes,
     clients: u64,
     /// The first of them, in the order in which they came.
     users: Vec<String>,
     /// Hashes of all: names may be long, and most are only counted.
-    known_users: BTreeSet<u64>,
+    known_users: Hashes,
     count: u64,
+}
+
+/// Distinct things by their hashes.
+#[derive(Default)]
+struct Hashes(HashTable<u64>);
+
+impl Hashes {
+    /// Whether it is new.
+    fn insert(&mut self, hash: u64) -> bool {
+        let is_new = self.0.find(hash, |known| *known == hash).is_none();
+        if is_new {
+            self.0.insert_unique(hash, hash, |known| *known);
+        }
+        is_new
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// How a connection was protected.
@@ -95,7 +116,7 @@ impl Tally {
         let line = self.findings.entry((std::cmp::Reverse(finding.severity), finding.id, server)).or_default();
         line.count += collected.count;
         if let Some(flow) = finding.flow.filter(|_| line.client_addresses.len() < USERS) {
-            line.client_addresses.insert(flow.client.address);
+            line.client_addresses.insert(self.hasher.hash_one(flow.client.address));
         }
         line.clients = collected.clients.max(line.clients).max(line.client_addresses.len() as u64);
         let is_about_user = finding.id.entry().key.holds_user();
