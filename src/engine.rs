@@ -11,7 +11,7 @@ mod tail;
 use crate::finding::software::Recogniser;
 use crate::finding::{Case, Court, Ending, Flow, Policy, Record};
 use crate::limits::{
-    EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
+    CLOSED_NS, EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
     REREAD_OCTETS, REREAD_TIMES,
 };
 use crate::mail::{Detector, End, Load, Out, Probe, Protocol, is_hopeless};
@@ -493,7 +493,8 @@ impl Shared {
 fn idle_ns(class: Class) -> u64 {
     match class {
         Class::Embryo => EMBRYO_NS,
-        Class::Closed => LINGER_NS,
+        Class::Closed => CLOSED_NS,
+        Class::Reset => LINGER_NS,
         Class::Other => IDLE_OTHER_NS,
         Class::Settled | Class::Mail | Class::Login => IDLE_MAIL_NS,
     }
@@ -582,7 +583,7 @@ impl Live {
         talk.octets[usize::from(side != talk.client)] += u64::from(segment.payload_len);
         talk.has_fin |= segment.flags.has(Flags::FIN);
         if talk.is_over() {
-            return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Closed } else { Class::Settled };
+            return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Reset } else { Class::Settled };
         }
         // Client octets have waited too long for the reply that explains them.
         let is_overdue = self.waiting_since.is_some_and(|since| frame.clock.since(since) > REPLY_WAIT_NS);
@@ -605,13 +606,14 @@ impl Live {
                 self.connection.release_buffers(&mut shared.pool);
                 Class::Settled
             }
-            _ if self.connection.is_finished() || self.connection.was_reset() => {
-                if self.talk.doubt.is_none() && self.connection.is_finished() {
+            _ if self.connection.is_finished() => {
+                if self.talk.doubt.is_none() {
                     // What comes after both ends have closed nobody takes any more.
                     self.talk.tail = Tail::default();
                 }
                 Class::Closed
             }
+            _ if self.connection.was_reset() => Class::Reset,
             _ if self.has_open_login => Class::Login,
             _ => Class::Mail,
         }

@@ -72,7 +72,10 @@ pub const EMBRYO_SHARE: usize = 10;
 pub const IDLE_MAIL_NS: u64 = 30 * 60 * SECOND;
 /// A flow that is encrypted or no mail: kept as a tombstone only.
 pub const IDLE_OTHER_NS: u64 = 2 * 60 * SECOND;
-/// After both FINs or an exact RST, for stragglers.
+/// After both FINs and all before them, for the last acknowledgement and what is sent again of it. What comes later begins
+/// a flow in its middle.
+pub const CLOSED_NS: u64 = SECOND;
+/// After an exact RST, which the ends may not have obeyed.
 pub const LINGER_NS: u64 = 5 * SECOND;
 /// Client octets wait this long for the reply that decides how to read them.
 pub const REPLY_WAIT_NS: u64 = 30 * SECOND;

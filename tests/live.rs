@@ -270,6 +270,41 @@ fn a_configuration_is_read_anew_while_it_runs_or_stays_as_it_is() {
 }
 
 #[test]
+fn an_interface_that_is_down_is_told_and_comes_back_by_itself() {
+    if skipped(&["ip", "python3"]) {
+        return;
+    }
+    let scratch = Scratch::new("flap");
+    let net = QuietNet::new("flap");
+    let output = scratch.path("out.ndjson");
+    let sent = scratch.path("sent.pcap");
+    fs::write(&sent, pcap(&crowd(20, 1))).expect("the capture");
+    let mut sensor = Watched::start(
+        net.program(BAREWIRE)
+            .args(["watch", "-i", "quiet0", "--silent-after", "1", "--records", "findings,logins", "-o"])
+            .arg(&output),
+    );
+    sensor.wait_for_line("listening on");
+    sensor.wait_for_line("quiet0: no packet for 1 second");
+    let switch = |state: &str| {
+        let arguments = ["-n", &net.namespace, "link", "set", "quiet0", state];
+        assert!(quietly("ip", &arguments), "ip {}", arguments.join(" "));
+    };
+    switch("down");
+    sensor.wait_for_line("quiet0 is down");
+    switch("up");
+    sensor.wait_for_line("quiet0 is up again");
+    net.send(&sent);
+    sensor.wait_for_line("quiet0: packets come again");
+    assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
+    let records = Records::read(&output);
+    assert_eq!(records.logins.len(), 20, "{}", sensor.said());
+    let gaps: Vec<_> = records.findings.iter().filter(|gap| at(gap, "/event/action") == "coverage-gap").collect();
+    assert_eq!(gaps.len(), 1, "{}", records.text);
+    assert_eq!(at(gaps[0], "/observer/ingress/interface/name"), "quiet0");
+}
+
+#[test]
 fn without_permission_the_missing_capability_is_named() {
     if skipped(&["setpriv"]) {
         return;

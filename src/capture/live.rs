@@ -54,6 +54,8 @@ pub struct Stats {
     pub dropped: u64,
     /// Lost by the interface or its driver. Only counted for promiscuous captures on Linux.
     pub if_dropped: u64,
+    /// The interface is switched on.
+    pub is_up: bool,
 }
 
 /// An open interface.
@@ -176,13 +178,31 @@ impl Live {
         self.waker.clone()
     }
 
+    /// Whether the interface is switched on. `any` always is.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        if self.interface == "any" {
+            return true;
+        }
+        // SAFETY: ifreq is plain data; all zeroes is one of its values.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        // The last stays zero, which ends the name.
+        let name = self.interface.bytes().take(libc::IFNAMSIZ - 1);
+        request.ifr_name.iter_mut().zip(name).for_each(|(place, octet)| *place = libc::c_char::from_ne_bytes([octet]));
+        // SAFETY: the descriptor is the capture's; the kernel reads the name and writes the flags, both in `request`.
+        let done = unsafe { libc::ioctl(self.capture.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) };
+        // SAFETY: the call that succeeded wrote the flags.
+        done == 0 && i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0
+    }
+
     /// Hands over frames until `on_pause` breaks; what it may give otherwise is a filter to go on with, which
     /// leaves the one there is in place when libpcap does not understand it. `on_pause` is called after the ring was emptied, after
     /// 8,192 frames, and when woken; on a link without frames it is called only when woken. The octets of a
     /// frame lie in the ring and must be copied if they are to outlive the call.
     ///
     /// # Errors
-    /// When the interface goes away.
+    /// When the interface goes away. One that is merely switched off is waited for: the kernel goes on with the same
+    /// socket when it is back.
     pub fn run(
         &mut self,
         mut on_frame: impl FnMut(Frame<'_>),
@@ -196,12 +216,17 @@ impl Live {
                 // A call before the failure; several may have become one wake, which excuses that many
                 // failures more: a true one comes back at once.
                 if self.excused == self.waker.calls.load(Ordering::SeqCst) {
-                    return Err(explain(&self.interface, e));
+                    let why = explain(&self.interface, e);
+                    if !matches!(why, LiveError::Down { .. }) {
+                        return Err(why);
+                    }
+                } else {
+                    self.excused += 1;
                 }
-                self.excused += 1;
             }
             let quiet = self.frames.number == before;
             let stats = self.counters.read(&mut self.capture, self.frames.clock, quiet);
+            let stats = Stats { is_up: !quiet || self.is_up(), ..stats };
             match on_pause(stats) {
                 ControlFlow::Break(()) => return Ok(()),
                 ControlFlow::Continue(None) => {}
@@ -282,7 +307,7 @@ impl Counters {
     }
 
     fn advance(&mut self, now: [u32; 3]) {
-        let Stats { received, dropped, if_dropped } = &mut self.stats;
+        let Stats { received, dropped, if_dropped, .. } = &mut self.stats;
         for ((total, last), now) in [received, dropped, if_dropped].into_iter().zip(&mut self.last).zip(now) {
             let step = now.wrapping_sub(*last);
             // A step back is a driver that began anew, not four thousand million frames.

@@ -39,6 +39,14 @@ pub(super) struct Watch {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Output")]
     stats: u32,
 
+    /// Seconds without a packet after which an interface is told to be silent. 0: never.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "Output")]
+    silent_after: u32,
+
+    /// Per cent of an interface's packets that may be dropped within a minute before it is told.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, help_heading = "Output")]
+    drop_alarm: f64,
+
     /// Do not ask the interface for frames to other stations.
     #[arg(long)]
     no_promiscuous: bool,
@@ -67,6 +75,10 @@ impl Watch {
             live: self.interface.iter().map(options).collect(),
             fanout: self.fanout.into(),
             statistics: Duration::from_secs(self.stats.into()),
+            alarms: run::Alarms {
+                silent_after: Duration::from_secs(self.silent_after.into()),
+                drop_percent: self.drop_alarm,
+            },
             reload: Box::new(move || reload(&arguments, &before)),
             settings,
             kinds: common.kinds(),

@@ -304,6 +304,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Some of the mail traffic is not in the capture: known at `at`, by its input.
+    #[must_use]
+    pub fn coverage_gap(at: PacketRef, missing: Reason) -> Self {
+        Self { missing: Some(missing), ..Self::new(FindingId::CoverageGap, None, at, Confidence::Confirmed) }
+    }
+
     /// A finding about a connection, as grave as its kind and without anything particular.
     #[must_use]
     pub(super) fn new(id: FindingId, flow: Option<Flow>, at: PacketRef, confidence: Confidence) -> Self {

@@ -20,7 +20,12 @@ pub(super) struct Gauges {
     pub(super) workers: Vec<WorkerGauge>,
     /// For the writer.
     pub(super) policy: News<Arc<Policy>>,
+    /// Captures that missed something, for the writer to tell.
+    pub(super) missed: Mutex<Vec<usize>>,
     pub(super) latency: Mutex<Latency>,
+    /// Batches of records that workers brought, and those that are written.
+    pub(super) brought: AtomicU64,
+    pub(super) written: AtomicU64,
 }
 
 /// What was read anew, for threads that take it up between two batches.
@@ -61,6 +66,7 @@ pub(super) struct WorkerGauge {
 pub(super) struct CaptureGauge {
     pub(super) interface: String,
     pub(super) filter: News<String>,
+    pub(super) is_up: AtomicBool,
     captured: AtomicU64,
     received: AtomicU64,
     dropped_by_kernel: AtomicU64,
@@ -78,13 +84,20 @@ pub(super) struct Taken {
 
 impl Gauges {
     pub(super) fn new(interfaces: &[String], workers: usize) -> Self {
-        let capture = |interface: &String| CaptureGauge { interface: interface.clone(), ..CaptureGauge::default() };
+        let capture = |interface: &String| CaptureGauge {
+            interface: interface.clone(),
+            is_up: AtomicBool::new(true),
+            ..CaptureGauge::default()
+        };
         Self {
             is_stopping: AtomicBool::new(false),
             captures: interfaces.iter().map(capture).collect(),
             workers: (0..workers).map(|_| WorkerGauge::default()).collect(),
             policy: News::default(),
+            missed: Mutex::default(),
             latency: Mutex::new(Latency::new()),
+            brought: AtomicU64::new(0),
+            written: AtomicU64::new(0),
         }
     }
 
@@ -118,6 +131,7 @@ impl CaptureGauge {
     pub(super) fn note(&self, captured: u64, dropped: u64, stats: Stats) {
         self.captured.store(captured, Ordering::Relaxed);
         self.dropped.store(dropped, Ordering::Relaxed);
+        self.is_up.store(stats.is_up, Ordering::Relaxed);
         self.received.store(stats.received, Ordering::Relaxed);
         self.dropped_by_kernel.store(stats.dropped + stats.if_dropped, Ordering::Relaxed);
     }

@@ -4,12 +4,16 @@ mod book;
 #[cfg(feature = "live")]
 mod gauges;
 #[cfg(feature = "live")]
+mod health;
+#[cfg(feature = "live")]
 mod live_book;
 mod replay;
 mod sink;
 #[cfg(feature = "live")]
 mod watch;
 
+#[cfg(feature = "live")]
+pub use health::Alarms;
 pub use replay::{ReplayJob, replay};
 #[cfg(feature = "live")]
 pub use watch::{Reloaded, WatchJob, watch};

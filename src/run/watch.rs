@@ -3,17 +3,19 @@
 //! A capture thread copies frames into batches and never waits: when the workers do not keep up it drops and
 //! counts. Stopping empties the kernel's ring first, then each stage ends because its input did.
 
-use super::gauges::{CaptureGauge, Gauges, Taken, WorkerGauge, locked, now};
+use super::gauges::{CaptureGauge, Gauges, Taken, locked, now};
+use super::health::{Alarms, Health};
 use super::live_book::LiveBook;
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, status, summary};
 use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
-use crate::finding::{Policy, Record};
+use crate::finding::{Finding, Policy, Record};
+use crate::mail::Reason;
 use crate::ops::console;
 use crate::output::Inputs;
 use crate::pipeline::{self, Dispatcher, Overflow};
-use crate::wire::Timestamp;
+use crate::wire::{PacketRef, Timestamp};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -42,6 +44,8 @@ pub struct WatchJob {
     pub output: Option<PathBuf>,
     /// Between two looks at the statistics; zero: only at the end.
     pub statistics: Duration,
+    /// What is told as a trouble.
+    pub alarms: Alarms,
     /// Reads the configuration anew.
     pub reload: Box<dyn FnMut() -> Result<Reloaded, Failure>>,
     /// No statistics, no summary.
@@ -73,6 +77,8 @@ const DRAIN_TICK: Duration = Duration::from_millis(50);
 const DRAIN_QUIET: Duration = Duration::from_millis(250);
 /// A link that never falls silent is left in the middle.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(3);
+/// The writer's, at what is to be written besides.
+const LOOK: Duration = Duration::from_secs(1);
 /// Record batches between workers and the writer.
 const RECORD_BATCHES: usize = 256;
 
@@ -112,7 +118,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     for (at, feed) in feeds.into_iter().enumerate() {
         let (send, gauges) = (send.clone(), Arc::clone(&gauges));
         let settings = Settings { limits: job.settings.limits.shared_by(job.workers), ..job.settings.clone() };
-        workers.push(spawn(&format!("worker-{at}"), move || work(&feed, settings, &gauges.workers[at], &send))?);
+        workers.push(spawn(&format!("worker-{at}"), move || work(&feed, settings, &gauges, at, &send))?);
     }
     drop(send);
     let mut captures = Vec::new();
@@ -252,7 +258,8 @@ impl Quiet {
     }
 }
 
-fn work(feed: &pipeline::Feed, settings: Settings, gauge: &WorkerGauge, send: &Sender<Brought>) -> Counters {
+fn work(feed: &pipeline::Feed, settings: Settings, gauges: &Gauges, at: usize, send: &Sender<Brought>) -> Counters {
+    let gauge = &gauges.workers[at];
     let mut engine = Engine::new(settings);
     feed.run(now, &mut engine, |engine, records, brought| {
         *locked(&gauge.counters) = *engine.counters();
@@ -261,6 +268,7 @@ fn work(feed: &pipeline::Feed, settings: Settings, gauge: &WorkerGauge, send: &S
         }
         // Records are few and precious: this waits. If the writer failed, its error is the one to tell.
         if !records.is_empty() {
+            gauges.brought.fetch_add(1, Ordering::Relaxed);
             drop(send.send((std::mem::take(records), brought)));
         }
     });
@@ -268,13 +276,27 @@ fn work(feed: &pipeline::Feed, settings: Settings, gauge: &WorkerGauge, send: &S
 }
 
 fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges: &Gauges) -> Result<LiveBook, Failure> {
-    for (records, brought) in &receive {
+    loop {
+        let next = receive.recv_timeout(LOOK);
         if let Some(policy) = gauges.policy.take() {
             book.set_policy(policy);
         }
+        let missed = std::mem::take(&mut *locked(&gauges.missed)).into_iter().map(|capture| {
+            // The last one that was seen.
+            let number = Gauges::taken([&gauges.captures[capture]]).captured.max(1);
+            let at = PacketRef { time: now(), input: capture as u32, number };
+            Record::Finding(Box::new(Finding::coverage_gap(at, Reason::Gap)))
+        });
+        book.add(missed.collect(), &mut sink)?;
+        let (records, brought) = match next {
+            Ok(brought) => brought,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let before = sink.lines();
         book.add(records, &mut sink)?;
         let written = sink.lines() - before;
+        gauges.written.fetch_add(1, Ordering::Relaxed);
         if let Some(brought) = brought.filter(|_| written > 0) {
             locked(&gauges.latency).note(written, brought);
         }
@@ -286,12 +308,17 @@ fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges:
 /// Until a signal says so or a capture ends by itself.
 fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: &Gauges) {
     let mut told = Instant::now();
+    let mut health = Health::new(job.alarms, gauges, told);
     loop {
         match events.recv_timeout(TICK) {
             Err(RecvTimeoutError::Timeout) => wakers.iter().for_each(Waker::wake),
             Ok(Event::Reload) => reload(job, gauges),
             Ok(Event::Stop | Event::CaptureEnded) | Err(RecvTimeoutError::Disconnected) => return,
         }
+        let looked = health.look(gauges, Instant::now());
+        looked.lines.iter().for_each(|line| console::error(line));
+        let of = |name: &String| gauges.captures.iter().position(|capture| capture.interface == *name);
+        locked(&gauges.missed).extend(looked.missed.iter().filter_map(of));
         if !job.is_quiet && !job.statistics.is_zero() && told.elapsed() >= job.statistics {
             told = Instant::now();
             gauges.lines().iter().for_each(|line| console::line(line));

@@ -20,21 +20,24 @@ pub enum Class {
     /// Only a SYN so far.
     #[default]
     Embryo = 0,
-    /// Over; stragglers may come.
+    /// Over, both ends say; stragglers may come.
     Closed = 1,
+    /// Over, if the ends obeyed a RST.
+    Reset = 2,
     /// Mail under TLS: nothing more to learn, only the session to be told.
-    Settled = 2,
+    Settled = 3,
     /// No mail: kept so that it is not looked at again.
-    Other = 3,
+    Other = 4,
     /// May be mail, or is.
-    Mail = 4,
+    Mail = 5,
     /// Mail with a login under way.
-    Login = 5,
+    Login = 6,
 }
 
 impl Class {
     /// In the order in which they are evicted.
-    pub const ALL: [Self; 6] = [Self::Embryo, Self::Closed, Self::Settled, Self::Other, Self::Mail, Self::Login];
+    pub const ALL: [Self; 7] =
+        [Self::Embryo, Self::Closed, Self::Reset, Self::Settled, Self::Other, Self::Mail, Self::Login];
 }
 
 #[derive(Clone, Copy)]

@@ -87,7 +87,7 @@ pub(super) fn explain(interface: &str, error: pcap::Error) -> LiveError {
     if has("no such device") && !available.contains(&interface) {
         return LiveError::NoSuchInterface { interface, available };
     }
-    if has("not up") || has("is down") {
+    if has("not up") || has("is down") || has("went down") {
         return LiveError::Down { interface };
     }
     LiveError::Other { interface, message }

@@ -103,7 +103,7 @@ fn frames_of_the_loopback_come_filtered_numbered_and_counted() {
         assert!(frames.iter().all(|f| (now.as_nanos() as u64).abs_diff(f.1) < 60_000_000_000));
         assert!(frames.iter().any(|f| f.1 % 1000 != 0), "nanoseconds");
         let received = 2 * frames.len() as u64;
-        assert_eq!(stats, Stats { received, ..Stats::default() }, "the kernel sees each leave and come");
+        assert_eq!(stats, Stats { received, is_up: true, ..Stats::default() }, "the kernel sees each leave and come");
     });
 }
 
@@ -170,5 +170,5 @@ fn counters_go_on_beyond_32_bits_and_never_jump() {
     for now in [[1 << 30, 0, 9], [(3 << 30) - 1, 1, 2], [4, 1, 3]] {
         counters.advance(now);
     }
-    assert_eq!(counters.stats, Stats { received: (1 << 32) + 4, dropped: 1, if_dropped: 10 });
+    assert_eq!(counters.stats, Stats { received: (1 << 32) + 4, dropped: 1, if_dropped: 10, is_up: false });
 }

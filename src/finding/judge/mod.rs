@@ -501,8 +501,7 @@ impl Case {
         self.conclude_ambiguity(court);
         let coverage = self.coverage(ending);
         if let Coverage::Partial(reason @ (Reason::Gap | Reason::Asymmetric | Reason::Evicted)) = coverage {
-            let gap = Finding::new(FindingId::CoverageGap, None, ending.at, Confidence::Confirmed);
-            court.records.push(Record::Finding(Box::new(Finding { missing: Some(reason), ..gap })));
+            court.records.push(Record::Finding(Box::new(Finding::coverage_gap(ending.at, reason))));
         }
         let known = self.software(court.recogniser);
         let said = std::mem::take(&mut self.ends.said).into_value();
