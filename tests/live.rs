@@ -5,33 +5,31 @@
 //! missing the tests say so on standard error and pass, unless `BAREWIRE_REQUIRE_ALL` is set.
 #![cfg(all(feature = "live", target_os = "linux"))]
 
+#[path = "bed/net.rs"]
+mod net;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::{self, JoinHandle};
+use std::process::{Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use barewire::testing::wrap::{WRAPPINGS, fragments};
 use barewire::testing::{Captured, Link, Speaker, Transcript, frames, pcap};
 use barewire::wire::{Endpoint, Timestamp};
+use net::{QuietNet, Scratch, Watched, search_path, skipped};
 use serde_json::Value;
 
 const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
 const BED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed/bed.sh");
-const SEND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed/send.py");
 const EXPECTED: &str = include_str!("bed/expected.tsv");
 const USERS: &str = include_str!("bed/users.tsv");
 
 fn scripted() -> impl Iterator<Item = &'static str> {
     EXPECTED.lines().skip(1)
 }
-
-/// How long a program may take to begin listening, or to end once told to.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn watching_the_wire_reports_what_replaying_its_recording_reports() {
@@ -286,13 +284,9 @@ fn an_interface_that_is_down_is_told_and_comes_back_by_itself() {
     );
     sensor.wait_for_line("listening on");
     sensor.wait_for_line("quiet0: no packet for 1 second");
-    let switch = |state: &str| {
-        let arguments = ["-n", &net.namespace, "link", "set", "quiet0", state];
-        assert!(quietly("ip", &arguments), "ip {}", arguments.join(" "));
-    };
-    switch("down");
+    net.switch("down");
     sensor.wait_for_line("quiet0 is down");
-    switch("up");
+    net.switch("up");
     sensor.wait_for_line("quiet0 is up again");
     net.send(&sent);
     sensor.wait_for_line("quiet0: packets come again");
@@ -514,114 +508,7 @@ fn replay(pcap: &Path, key: &Path, output: &Path) -> Records {
     Records::read(output)
 }
 
-// --- what the machine has ---------------------------------------------------------------------
-
-/// Whether the test must be left out, which is said loudly, or fails where that isn't allowed.
-fn skipped(programs: &[&str]) -> bool {
-    let missing = missing(programs);
-    if missing.is_empty() {
-        return false;
-    }
-    let line = format!("SKIPPED live: {}", missing.join(", "));
-    assert!(std::env::var_os("BAREWIRE_REQUIRE_ALL").is_none(), "BAREWIRE_REQUIRE_ALL is set, but: {line}");
-    // Not `eprintln!`: the harness would keep that to itself.
-    writeln!(std::io::stderr(), "{line}").expect("standard error");
-    true
-}
-
-fn missing(programs: &[&str]) -> Vec<String> {
-    let mut missing: Vec<String> = programs
-        .iter()
-        .filter(|program| !is_installed(program))
-        .map(|program| format!("{program} is not installed"))
-        .collect();
-    if !has_libpcap() {
-        missing.push("libpcap is not installed".to_owned());
-    }
-    if !is_root() {
-        missing.push("not run as root".to_owned());
-    } else if programs.contains(&"ip") && is_installed("ip") && !can_make_namespaces() {
-        missing.push("network namespaces are not allowed here".to_owned());
-    }
-    missing
-}
-
-/// Root's PATH, also where the tests were started with a user's.
-fn search_path() -> String {
-    let path = std::env::var("PATH").unwrap_or_default();
-    format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")
-}
-
-fn is_installed(program: &str) -> bool {
-    search_path().split(':').any(|folder| Path::new(folder).join(program).is_file())
-}
-
-fn has_libpcap() -> bool {
-    let multiarch = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    ["/usr/lib", "/usr/lib64", "/lib", "/usr/local/lib"]
-        .into_iter()
-        .map(PathBuf::from)
-        .chain(multiarch.map(|entry| entry.path()))
-        .any(|folder| ["libpcap.so.0.8", "libpcap.so.1", "libpcap.so"].iter().any(|name| folder.join(name).exists()))
-}
-
-fn is_root() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find_map(|line| line.strip_prefix("Uid:")).and_then(|ids| ids.split_whitespace().nth(1)) == Some("0")
-}
-
-fn can_make_namespaces() -> bool {
-    let name = format!("bw-probe-{}-{:?}", std::process::id(), thread::current().id()).replace(['(', ')'], "");
-    let made = quietly("ip", &["netns", "add", &name]);
-    if made {
-        quietly("ip", &["netns", "delete", &name]);
-    }
-    made
-}
-
-fn quietly(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program)
-        .args(arguments)
-        .env("PATH", search_path())
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success())
-}
-
 // --- what must be put away again --------------------------------------------------------------
-
-/// A folder for one test. Not the build's own: the servers of the bed drop root and must get in.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let folder = format!("bw-live-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(folder);
-        // Of a former process with the same number.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a scratch folder");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).expect("its mode");
-        Scratch(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn key_file(&self) -> PathBuf {
-        let path = self.path("key");
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("the key file");
-        file.write_all(b"thirty-two octets made for tests").expect("the key");
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The office of `tests/bed`, running.
 struct Bed {
@@ -682,124 +569,5 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         let _ = self.command("down").output();
-    }
-}
-
-/// A namespace with an interface on which nothing is said.
-struct QuietNet {
-    namespace: String,
-}
-
-impl QuietNet {
-    fn new(name: &str) -> QuietNet {
-        let net = QuietNet { namespace: format!("bw-{name}-{}", std::process::id()) };
-        let ns = net.namespace.as_str();
-        for arguments in [
-            vec!["netns", "add", ns],
-            vec!["-n", ns, "link", "add", "quiet0", "type", "veth", "peer", "name", "quiet1"],
-            // No link-local address, so nothing asks for neighbours.
-            vec!["-n", ns, "link", "set", "quiet0", "addrgenmode", "none"],
-            vec!["-n", ns, "link", "set", "quiet1", "addrgenmode", "none"],
-            vec!["-n", ns, "link", "set", "quiet1", "up"],
-            vec!["-n", ns, "link", "set", "quiet0", "up"],
-        ] {
-            assert!(quietly("ip", &arguments), "ip {}", arguments.join(" "));
-        }
-        net
-    }
-
-    fn program(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace, program]);
-        command
-    }
-
-    /// Sends a capture's frames from the far end; how many they are.
-    fn send(&self, capture: &Path) -> u64 {
-        let sent = self.program("python3").arg(SEND).arg("quiet1").arg(capture).env("PATH", search_path()).output();
-        let sent = sent.expect("python3");
-        let said = String::from_utf8_lossy(&sent.stdout);
-        said.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&sent.stderr)))
-    }
-}
-
-impl Drop for QuietNet {
-    fn drop(&mut self) {
-        quietly("ip", &["netns", "delete", &self.namespace]);
-    }
-}
-
-/// A program whose standard error is followed, and that never outlives the test.
-struct Watched {
-    child: Child,
-    said: Arc<(Mutex<String>, Condvar)>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl Watched {
-    fn start(command: &mut Command) -> Watched {
-        let mut child = command
-            .env("PATH", search_path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let stderr = child.stderr.take().expect("it was piped");
-        let said = Arc::new((Mutex::new(String::new()), Condvar::new()));
-        let shared = Arc::clone(&said);
-        let reader = thread::spawn(move || {
-            // A progress line may end in a carriage return: octets, until the end of a line or file.
-            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                let (text, news) = &*shared;
-                let mut text = text.lock().expect("no panic while locked");
-                text.push_str(&String::from_utf8_lossy(&line));
-                text.push('\n');
-                news.notify_all();
-            }
-        });
-        Watched { child, said, reader: Some(reader) }
-    }
-
-    fn said(&self) -> String {
-        self.said.0.lock().expect("no panic while locked").clone()
-    }
-
-    fn wait_for_line(&mut self, part: &str) {
-        let (text, news) = &*self.said;
-        let text = text.lock().expect("no panic while locked");
-        let (text, waited) =
-            news.wait_timeout_while(text, PATIENCE, |text| !text.contains(part)).expect("no panic while locked");
-        assert!(!waited.timed_out(), "no {part:?} within {PATIENCE:?}:\n{text}");
-    }
-
-    fn signal(&self, signal: &str) {
-        let number = self.child.id().to_string();
-        // The shell's own kill: there is one wherever there is a bed.
-        let told = quietly("sh", &["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &number]);
-        assert!(told, "it ended before it was told to:\n{}", self.said());
-    }
-
-    /// Sends the signal and waits for the end.
-    fn stop(&mut self, signal: &str) -> ExitStatus {
-        self.signal(signal);
-        let asked = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the child's status") {
-                if let Some(reader) = self.reader.take() {
-                    reader.join().expect("the reader of its standard error");
-                }
-                return status;
-            }
-            assert!(asked.elapsed() < PATIENCE, "SIG{signal} does not end it:\n{}", self.said());
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -4,7 +4,7 @@ use super::options::Common;
 use super::{Cli, Failure, config};
 use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
-use crate::run;
+use crate::run::{self, Rotation};
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -46,6 +46,24 @@ pub(super) struct Watch {
     /// Per cent of an interface's packets that may be dropped within a minute before it is told.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, help_heading = "Output")]
     drop_alarm: f64,
+    /// Put the output file away before it grows beyond so many MiB, and begin a new one. The old one's name is then
+    /// FILE.20261129T014500.123456Z, the time in UTC.
+    #[arg(long, value_name = "MIB", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Output")]
+    rotate_size: Option<u32>,
+
+    /// Put the output file away when a day begins, in UTC as the times of records are.
+    #[arg(long, requires = "output", help_heading = "Output")]
+    rotate_daily: bool,
+
+    /// Compress files that were put away with zstd, in the background.
+    #[arg(long, requires = "output", help_heading = "Output")]
+    rotate_compress: bool,
+
+    /// Keep the latest N files that were put away and remove older ones; without it all are kept.
+    #[arg(long, value_name = "N", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Output")]
+    rotate_keep: Option<u32>,
 
     /// Do not ask the interface for frames to other stations.
     #[arg(long)]
@@ -61,6 +79,7 @@ const SNAPLEN: i32 = 262_144;
 impl Watch {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
+        let rotation = self.rotation()?;
         let settings = common.settings()?;
         let options = |interface: &String| LiveOptions {
             interface: interface.clone(),
@@ -85,15 +104,29 @@ impl Watch {
             judging: common.judging(),
             workers: common.workers().max(1),
             output: common.output.clone(),
+            rotation,
             is_quiet: common.quiet,
         })
     }
-}
 
-impl Watch {
     fn filter(&self, interface: &str, ports: &Ports) -> String {
         // Cooked captures have no place for VLAN tags that a filter could name.
         self.bpf.clone().unwrap_or_else(|| default_filter(ports, interface == "any"))
+    }
+
+    fn rotation(&self) -> Result<Rotation, Failure> {
+        let rotation = Rotation {
+            size: self.rotate_size.map(|mib| u64::from(mib) * 1024 * 1024),
+            is_daily: self.rotate_daily,
+            is_compressed: self.rotate_compress,
+            keep: self.rotate_keep.map(|files| files as usize),
+        };
+        let is_moot = !rotation.is_wanted() && (rotation.is_compressed || rotation.keep.is_some());
+        if is_moot {
+            let option = if rotation.is_compressed { "--rotate-compress" } else { "--rotate-keep" };
+            return Err(Failure::usage(format!("{option} needs --rotate-size or --rotate-daily as well")));
+        }
+        Ok(rotation)
     }
 }
 

@@ -3,12 +3,14 @@
 
 use super::console;
 
-/// Forbids core dumps and other processes' eyes; tells of a panic by its place only.
+/// Forbids core dumps and other processes' eyes; tells of a panic by its place only. A file that may not grow is an
+/// error, which is told, and not the signal that would end the program.
 pub fn keep_to_itself() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: plain system calls on this process; a kernel that refuses leaves things as they were.
     unsafe {
         libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_DUMPABLE, 0);
     }

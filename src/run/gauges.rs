@@ -1,5 +1,6 @@
 //! What a live run lets be seen while it goes on.
 
+use super::waiting::Rank;
 use crate::capture::live::Stats;
 use crate::engine::{Counters, Ports};
 use crate::finding::Policy;
@@ -26,6 +27,10 @@ pub(super) struct Gauges {
     /// Batches of records that workers brought, and those that are written.
     pub(super) brought: AtomicU64,
     pub(super) written: AtomicU64,
+    /// Of the file that records go to; all zero where they go to standard output.
+    pub(super) output: Arc<OutputGauge>,
+    /// Somebody asks for the output file to be opened anew.
+    pub(super) is_reopening: AtomicBool,
 }
 
 /// What was read anew, for threads that take it up between two batches.
@@ -61,6 +66,59 @@ pub(super) struct WorkerGauge {
     pub(super) news: News<(Ports, Arc<Policy>)>,
 }
 
+/// What became of records on their way to a file.
+#[derive(Default)]
+pub(super) struct OutputGauge {
+    /// Records that are in the file.
+    pub(super) written: AtomicU64,
+    /// Records in memory that the disk did not take yet.
+    pub(super) waiting: AtomicU64,
+    /// Memory that they take.
+    pub(super) waiting_octets: AtomicU64,
+    /// Records given up when too many waited, by [`Rank`].
+    pub(super) lost: [AtomicU64; Rank::COUNT],
+    /// Times that the file was put away and a new one begun.
+    pub(super) rotations: AtomicU64,
+    /// Times that it was opened anew because its path led elsewhere.
+    pub(super) reopened: AtomicU64,
+    /// Attempts to write, to open or to put away that failed.
+    pub(super) failures: AtomicU64,
+    /// Octets of torn last lines that were cut away.
+    pub(super) repaired_octets: AtomicU64,
+}
+
+impl OutputGauge {
+    /// Only one thread writes; others look.
+    pub(super) fn add(counter: &AtomicU64, more: u64) {
+        counter.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_waiting(&self, records: u64, octets: u64, lost: [u64; Rank::COUNT]) {
+        self.waiting.store(records, Ordering::Relaxed);
+        self.waiting_octets.store(octets, Ordering::Relaxed);
+        self.lost.iter().zip(lost).for_each(|(counter, lost)| counter.store(lost, Ordering::Relaxed));
+    }
+
+    /// For people; nothing as long as every record went where it should.
+    fn line(&self) -> Option<String> {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let lost: u64 = self.lost.iter().map(of).sum();
+        (of(&self.failures) > 0).then(|| {
+            format!(
+                "output file: {} written, {} waiting ({} octets), {} lost, {}, {}, {}, {} cut from torn lines",
+                counted(of(&self.written), "record"),
+                grouped(of(&self.waiting)),
+                grouped(of(&self.waiting_octets)),
+                grouped(lost),
+                counted(of(&self.failures), "failure"),
+                counted(of(&self.rotations), "rotation"),
+                counted(of(&self.reopened), "reopening"),
+                counted(of(&self.repaired_octets), "octet"),
+            )
+        })
+    }
+}
+
 /// Frames of one capture.
 #[derive(Default)]
 pub(super) struct CaptureGauge {
@@ -83,7 +141,7 @@ pub(super) struct Taken {
 }
 
 impl Gauges {
-    pub(super) fn new(interfaces: &[String], workers: usize) -> Self {
+    pub(super) fn new(interfaces: &[String], workers: usize, output: Arc<OutputGauge>) -> Self {
         let capture = |interface: &String| CaptureGauge {
             interface: interface.clone(),
             is_up: AtomicBool::new(true),
@@ -98,6 +156,8 @@ impl Gauges {
             latency: Mutex::new(Latency::new()),
             brought: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            output,
+            is_reopening: AtomicBool::new(false),
         }
     }
 
@@ -110,7 +170,8 @@ impl Gauges {
         })
     }
 
-    /// A line for each interface, one on what the connections show to be missing, one on the time that records took.
+    /// A line for each interface, one on what the connections show to be missing, one on the time that records took,
+    /// one on the output file if something went wrong with it.
     pub(super) fn lines(&self) -> Vec<String> {
         let same = |one: &CaptureGauge, other: &CaptureGauge| one.interface == other.interface;
         let mut lines: Vec<String> = self.captures.chunk_by(same).map(line_of).collect();
@@ -123,6 +184,7 @@ impl Gauges {
             ));
         }
         lines.extend(locked(&self.latency).line());
+        lines.extend(self.output.line());
         lines.iter().map(|line| format!("barewire: {line}")).collect()
     }
 }

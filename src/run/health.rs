@@ -188,6 +188,7 @@ impl Interface {
 mod tests {
     use super::*;
     use crate::capture::live::Stats;
+    use std::sync::Arc;
 
     const ALARMS: Alarms = Alarms { silent_after: Duration::from_secs(30), drop_percent: 1.0 };
 
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn each_trouble_is_told_when_it_begins_and_when_it_ends() {
         let names = ["eth1".to_owned(), "eth1".to_owned(), "eth2".to_owned()];
-        let gauges = Gauges::new(&names, 1);
+        let gauges = Gauges::new(&names, 1, Arc::default());
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut health = Health::new(ALARMS, &gauges, start);

@@ -2,19 +2,27 @@
 
 mod book;
 #[cfg(feature = "live")]
+mod file;
+#[cfg(feature = "live")]
 mod gauges;
 #[cfg(feature = "live")]
 mod health;
 #[cfg(feature = "live")]
 mod live_book;
 mod replay;
+#[cfg(feature = "live")]
+mod rotate;
 mod sink;
+#[cfg(feature = "live")]
+mod waiting;
 #[cfg(feature = "live")]
 mod watch;
 
 #[cfg(feature = "live")]
 pub use health::Alarms;
 pub use replay::{ReplayJob, replay};
+#[cfg(feature = "live")]
+pub use rotate::Rotation;
 #[cfg(feature = "live")]
 pub use watch::{Reloaded, WatchJob, watch};
 

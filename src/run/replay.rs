@@ -61,7 +61,7 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
         return Err(Failure::input("no input could be read; nothing was written"));
     }
     refuse_overwriting(job)?;
-    let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, false)?;
+    let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false })?;
     let mut book = Book::new(job.kinds, &job.settings, inputs);
     let mut watcher = Watcher::new(began, !job.is_quiet);
     let run = || match job.workers {

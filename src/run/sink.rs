@@ -1,14 +1,29 @@
-//! Where records go: standard output or a file, one line each. A closed pipe ends the writing, not the run.
+//! The door that records leave by: standard output or a file, one line each. A closed pipe ends the writing, not the
+//! run.
+//!
+//! Lines that are written together begin and end with a line, so that whoever ends the program leaves whole lines
+//! behind. What a live capture writes to a file is in `file`.
 
 use super::Failure;
+#[cfg(feature = "live")]
+use super::{
+    Rotation,
+    file::LiveFile,
+    gauges::{OutputGauge, now},
+    waiting::Rank,
+};
+#[cfg(feature = "live")]
+use crate::ops::console;
 use crate::output::{Encoder, Event, Inputs};
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
 use std::path::Path;
+#[cfg(feature = "live")]
+use std::sync::Arc;
 
 /// An open output.
 pub(super) struct Sink {
-    out: Box<dyn Write + Send>,
+    out: Out,
     name: String,
     encoder: Encoder,
     line: Vec<u8>,
@@ -17,20 +32,88 @@ pub(super) struct Sink {
     is_closed: bool,
 }
 
-impl Sink {
-    /// Opens FILE, or standard output. `is_append`: what the file holds is kept.
-    pub(super) fn open(path: Option<&Path>, inputs: Inputs, is_append: bool) -> Result<Self, Failure> {
-        let (out, name): (Box<dyn Write + Send>, String) = match path {
-            None => (Box::new(io::stdout()), "standard output".to_owned()),
-            Some(path) => {
-                let file =
-                    OpenOptions::new().create(true).write(true).append(is_append).truncate(!is_append).open(path);
-                let file = file.map_err(|error| Failure::output(format!("opening {}: {error}", path.display())))?;
-                (Box::new(file), path.display().to_string())
+enum Out {
+    Batch(Batch),
+    #[cfg(feature = "live")]
+    Live(Box<LiveFile>),
+}
+
+/// As a `BufWriter` would hold: a pipe takes as much at once.
+const BATCH_OCTETS: usize = 64 * 1024;
+
+/// Whole lines that are written together.
+struct Batch {
+    out: Box<dyn Write + Send>,
+    /// The same, where it is a file that can be cut.
+    file: Option<File>,
+    lines: Vec<u8>,
+}
+
+impl Batch {
+    fn new(out: Box<dyn Write + Send>, file: Option<File>) -> Self {
+        Self { out, file, lines: Vec::with_capacity(BATCH_OCTETS) }
+    }
+
+    fn add(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.lines.len() + line.len() > BATCH_OCTETS {
+            self.write()?;
+        }
+        self.lines.extend_from_slice(line);
+        Ok(())
+    }
+
+    /// Writes what is held. A line that the disk took in part is cut away.
+    fn write(&mut self) -> io::Result<()> {
+        let mut done = 0;
+        while done < self.lines.len() {
+            match self.out.write(&self.lines[done..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(more) if more > 0 => done += more,
+                failed => {
+                    let whole = memchr::memrchr(b'\n', &self.lines[..done]).map_or(0, |at| at + 1);
+                    if let Some(file) = self.file.as_ref().filter(|_| whole < done) {
+                        let octets = file.metadata()?.len();
+                        file.set_len(octets.saturating_sub((done - whole) as u64))?;
+                    }
+                    self.lines.clear();
+                    return Err(failed.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
+                }
             }
+        }
+        self.lines.clear();
+        self.out.flush()
+    }
+}
+
+impl Sink {
+    /// Opens FILE, which is emptied, or standard output.
+    pub(super) fn open(path: Option<&Path>, inputs: Inputs) -> Result<Self, Failure> {
+        let batch = match path {
+            None => Batch::new(Box::new(io::stdout()), None),
+            Some(path) => emptied(path).map_err(|error| opening(path, &error))?,
         };
-        let out = Box::new(BufWriter::with_capacity(64 * 1024, out));
-        Ok(Self { out, name, encoder: Encoder::new(inputs), line: Vec::new(), lines: 0, is_closed: false })
+        Ok(Self::new(Out::Batch(batch), path, inputs))
+    }
+
+    /// Opens FILE for a live capture, which appends to it, or standard output.
+    #[cfg(feature = "live")]
+    pub(super) fn open_live(path: Option<&Path>, inputs: Inputs, rotation: Rotation) -> Result<Self, Failure> {
+        let Some(path) = path else { return Self::open(None, inputs) };
+        let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        if is_special && rotation.is_wanted() {
+            return Err(Failure::usage(format!("{} is no regular file and cannot be rotated", path.display())));
+        }
+        if is_special {
+            return Self::open(Some(path), inputs);
+        }
+        let tell = Arc::new(|line: &str| console::error(line));
+        let file = LiveFile::open(path, rotation, now(), tell).map_err(|error| opening(path, &error))?;
+        Ok(Self::new(Out::Live(Box::new(file)), Some(path), inputs))
+    }
+
+    fn new(out: Out, path: Option<&Path>, inputs: Inputs) -> Self {
+        let name = path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+        Self { out, name, encoder: Encoder::new(inputs), line: Vec::new(), lines: 0, is_closed: false }
     }
 
     pub(super) fn write(&mut self, event: &Event<'_>) -> Result<(), Failure> {
@@ -39,20 +122,68 @@ impl Sink {
         }
         self.line.clear();
         self.encoder.encode(event, &mut self.line);
-        self.lines += 1;
-        let written = self.out.write_all(&self.line);
-        self.heed(written)
+        match &mut self.out {
+            Out::Batch(batch) => {
+                self.lines += 1;
+                let written = batch.add(&self.line);
+                self.heed(written)
+            }
+            #[cfg(feature = "live")]
+            Out::Live(file) => {
+                self.lines += u64::from(file.write(rank(event), &self.line, now()));
+                Ok(())
+            }
+        }
     }
 
-    /// Lines written so far.
+    /// Lines written so far; to a file of a live capture those that were not late.
     #[cfg(feature = "live")]
     pub(super) fn lines(&self) -> u64 {
         self.lines
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        let flushed = if self.is_closed { Ok(()) } else { self.out.flush() };
-        self.heed(flushed)
+        match &mut self.out {
+            Out::Batch(batch) if !self.is_closed => {
+                let flushed = batch.write();
+                self.heed(flushed)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what is due to the file: to be called each second or so.
+    #[cfg(feature = "live")]
+    pub(super) fn tick(&mut self) {
+        if let Out::Live(file) = &mut self.out {
+            file.tick(now());
+        }
+    }
+
+    /// Opens the file anew if its path leads to another by now.
+    #[cfg(feature = "live")]
+    pub(super) fn reopen(&mut self) {
+        if let Out::Live(file) = &mut self.out {
+            file.reopen(now());
+        }
+    }
+
+    /// The capture is over. Says what could not be written.
+    #[cfg(feature = "live")]
+    pub(super) fn finish(&mut self) -> Option<String> {
+        match &mut self.out {
+            Out::Batch(_) => None,
+            Out::Live(file) => file.finish(now()),
+        }
+    }
+
+    /// What is counted of a file.
+    #[cfg(feature = "live")]
+    pub(super) fn gauge(&self) -> Arc<OutputGauge> {
+        match &self.out {
+            Out::Batch(_) => Arc::default(),
+            Out::Live(file) => file.gauge(),
+        }
     }
 
     fn heed(&mut self, result: io::Result<()>) -> Result<(), Failure> {
@@ -64,5 +195,95 @@ impl Sink {
             Err(error) => Err(Failure::output(format!("writing {}: {error}", self.name))),
             Ok(()) => Ok(()),
         }
+    }
+}
+
+fn opening(path: &Path, error: &io::Error) -> Failure {
+    Failure::output(format!("opening {}: {error}", path.display()))
+}
+
+/// Opens a file and empties it, unless a live capture writes to it.
+fn emptied(path: &Path) -> io::Result<Batch> {
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(Batch::new(Box::new(file), None));
+    }
+    // Where a file system has no locks, nothing is known of others.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(io::Error::other("another process writes to it; name another file with -o"));
+    }
+    file.set_len(0)?;
+    Ok(Batch::new(Box::new(file.try_clone()?), Some(file)))
+}
+
+#[cfg(feature = "live")]
+fn rank(event: &Event<'_>) -> Rank {
+    match event {
+        Event::Finding(_) => Rank::Finding,
+        Event::Login(_) => Rank::Login,
+        Event::Session(_) => Rank::Session,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Keeps what each call wrote, and takes so many octets at most.
+    #[derive(Clone, Default)]
+    struct Calls(std::sync::Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Calls {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(octets.to_vec());
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_line_is_split_between_two_writes() {
+        let calls = Calls::default();
+        let mut batch = Batch::new(Box::new(calls.clone()), None);
+        let mut whole = Vec::new();
+        for number in 0..2000_usize {
+            let mut line = vec![b'x'; 1 + number * 7 % 5999];
+            *line.last_mut().expect("an octet") = b'\n';
+            whole.extend_from_slice(&line);
+            batch.add(&line).expect("written");
+        }
+        batch.write().expect("written");
+        let calls = calls.0.lock().expect("no panic").clone();
+        assert!(calls.iter().all(|call| call.ends_with(b"\n") && call.len() <= BATCH_OCTETS));
+        assert!(calls.len() < 110, "{} calls", calls.len());
+        assert!(calls.concat() == whole);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_whole_lines() {
+        struct Full(File, usize);
+        impl Write for Full {
+            fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+                let taken = octets.len().min(self.1);
+                self.1 -= taken;
+                if taken == 0 { Err(io::ErrorKind::StorageFull.into()) } else { self.0.write(&octets[..taken]) }
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let path = std::env::temp_dir().join(format!("bw-sink-{}", std::process::id()));
+        let file = File::create(&path).expect("a file");
+        let mut batch = Batch::new(Box::new(Full(file.try_clone().expect("a file"), 25)), Some(file));
+        (0..5).for_each(|_| batch.add(b"123456789\n").expect("held"));
+        assert_eq!(batch.write().expect_err("it is full").kind(), io::ErrorKind::StorageFull);
+        let left = std::fs::read(&path).expect("the file");
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(left, b"123456789\n123456789\n");
     }
 }

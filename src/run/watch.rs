@@ -7,7 +7,7 @@ use super::gauges::{CaptureGauge, Gauges, Taken, locked, now};
 use super::health::{Alarms, Health};
 use super::live_book::LiveBook;
 use super::sink::Sink;
-use super::{Failure, Intake, Judging, Kinds, status, summary};
+use super::{Failure, Intake, Judging, Kinds, Rotation, status, summary};
 use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Finding, Policy, Record};
@@ -42,6 +42,8 @@ pub struct WatchJob {
     pub workers: usize,
     /// Where records go instead of standard output.
     pub output: Option<PathBuf>,
+    /// When that file is put away and a new one begun.
+    pub rotation: Rotation,
     /// Between two looks at the statistics; zero: only at the end.
     pub statistics: Duration,
     /// What is told as a trouble.
@@ -77,32 +79,37 @@ const DRAIN_TICK: Duration = Duration::from_millis(50);
 const DRAIN_QUIET: Duration = Duration::from_millis(250);
 /// A link that never falls silent is left in the middle.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(3);
-/// The writer's, at what is to be written besides.
-const LOOK: Duration = Duration::from_secs(1);
+/// So often the writer looks after its file, and at what is to be written besides, when there are no records.
+const FILE_TICK: Duration = Duration::from_secs(1);
 /// Record batches between workers and the writer.
 const RECORD_BATCHES: usize = 256;
 
 /// What the main thread waits for.
 enum Event {
     Stop,
-    /// SIGHUP: the configuration is to be read anew.
+    /// SIGHUP: the configuration is to be read, the output file to be opened anew.
     Reload,
     CaptureEnded,
+    /// Nothing can be written any more: who watched on would look healthy.
+    OutputFailed,
 }
 
-/// Listens until SIGINT or SIGTERM. Gives the exit status.
+/// Listens until SIGINT or SIGTERM; at SIGHUP the configuration is read and the output file opened anew. Gives the exit
+/// status.
 ///
 /// # Errors
 ///
-/// The interface cannot be opened or went away, the output cannot be written, or a thread ended by a fault.
+/// The interface cannot be opened or went away, the output cannot be opened, standard output cannot be written, or a
+/// thread ended by a fault. What an output file did not take is no error but status 5, with the summary all the same.
 pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let began = Instant::now();
     let lives = open(&job)?;
     // What stands in records is the interface, whichever of its threads saw the packet.
     let inputs: Vec<String> =
         job.live.iter().flat_map(|live| std::iter::repeat_n(live.interface.clone(), job.fanout)).collect();
-    let sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: true }, true)?;
-    let gauges = Arc::new(Gauges::new(&inputs, job.workers));
+    let input = Inputs { names: inputs.clone(), is_live: true };
+    let sink = Sink::open_live(job.output.as_deref(), input, job.rotation)?;
+    let gauges = Arc::new(Gauges::new(&inputs, job.workers, sink.gauge()));
     let book = LiveBook::new(job.kinds, &job.settings, inputs);
     let (events, ended) = bounded(16);
     let signals = listen_for_signals(events.clone())?;
@@ -111,8 +118,14 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let (dispatchers, feeds) = pipeline::channels(lives.len(), job.workers, Overflow::Drop);
     let (send, receive) = bounded(RECORD_BATCHES);
     let writer = {
-        let gauges = Arc::clone(&gauges);
-        spawn("output", move || write(receive, book, sink, &gauges))?
+        let (gauges, events) = (Arc::clone(&gauges), events.clone());
+        spawn("output", move || {
+            let written = write(receive, book, sink, &gauges);
+            if written.is_err() {
+                let _ = events.try_send(Event::OutputFailed);
+            }
+            written
+        })?
     };
     let mut workers = Vec::new();
     for (at, feed) in feeds.into_iter().enumerate() {
@@ -144,7 +157,8 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     for (at, worker) in workers.into_iter().enumerate() {
         counters.add(&join(worker, &format!("worker-{at}"))?);
     }
-    let book = join(writer, "output")??;
+    let (book, unwritten) = join(writer, "output")??;
+    unwritten.iter().for_each(|why| console::error(why));
     results.into_iter().collect::<Result<(), _>>().map_err(|error| Failure::input(error.to_string()))?;
     let Taken { captured, dropped, dropped_by_kernel, .. } = Gauges::taken(&gauges.captures);
     let intake = Intake {
@@ -157,7 +171,8 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         elapsed: began.elapsed(),
     };
     intake.check()?;
-    let status = status(&job.judging, &book.tally, &intake);
+    let unwritten = unwritten.map(|_| (5, "not every record could be written".to_owned()));
+    let status = unwritten.unwrap_or_else(|| status(&job.judging, &book.tally, &intake));
     let code = status.0;
     if !job.is_quiet {
         gauges.lines().iter().for_each(|line| console::line(line));
@@ -275,9 +290,19 @@ fn work(feed: &pipeline::Feed, settings: Settings, gauges: &Gauges, at: usize, s
     *engine.counters()
 }
 
-fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges: &Gauges) -> Result<LiveBook, Failure> {
+/// Writes records until there are no more. Gives also what could not be written.
+fn write(
+    receive: Receiver<Brought>,
+    mut book: LiveBook,
+    mut sink: Sink,
+    gauges: &Gauges,
+) -> Result<(LiveBook, Option<String>), Failure> {
     loop {
-        let next = receive.recv_timeout(LOOK);
+        let received = receive.recv_timeout(FILE_TICK);
+        if gauges.is_reopening.swap(false, Ordering::AcqRel) {
+            sink.reopen();
+        }
+        sink.tick();
         if let Some(policy) = gauges.policy.take() {
             book.set_policy(policy);
         }
@@ -288,8 +313,8 @@ fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges:
             Record::Finding(Box::new(Finding::coverage_gap(at, Reason::Gap)))
         });
         book.add(missed.collect(), &mut sink)?;
-        let (records, brought) = match next {
-            Ok(brought) => brought,
+        let (records, brought) = match received {
+            Ok(received) => received,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
@@ -302,7 +327,8 @@ fn write(receive: Receiver<Brought>, mut book: LiveBook, mut sink: Sink, gauges:
         }
     }
     book.finish(&mut sink)?;
-    Ok(book)
+    let unwritten = sink.finish();
+    Ok((book, unwritten))
 }
 
 /// Until a signal says so or a capture ends by itself.
@@ -312,8 +338,13 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
     loop {
         match events.recv_timeout(TICK) {
             Err(RecvTimeoutError::Timeout) => wakers.iter().for_each(Waker::wake),
-            Ok(Event::Reload) => reload(job, gauges),
-            Ok(Event::Stop | Event::CaptureEnded) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Event::Reload) => {
+                gauges.is_reopening.store(true, Ordering::Release);
+                reload(job, gauges);
+            }
+            Ok(Event::Stop | Event::CaptureEnded | Event::OutputFailed) | Err(RecvTimeoutError::Disconnected) => {
+                return;
+            }
         }
         let looked = health.look(gauges, Instant::now());
         looked.lines.iter().for_each(|line| console::error(line));
@@ -345,7 +376,9 @@ fn reload(job: &mut WatchJob, gauges: &Gauges) {
     }
     gauges.policy.put(new.policy);
     job.statistics = new.statistics;
-    console::line("barewire: the configuration was read anew");
+    if !job.is_quiet {
+        console::line("barewire: the configuration was read anew");
+    }
     if !new.unheeded.is_empty() {
         console::line(&format!("barewire: after a restart only: {}", new.unheeded.join(", ")));
     }
