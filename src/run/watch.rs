@@ -367,9 +367,13 @@ fn reload(job: &mut WatchJob, gauges: &Gauges) {
         Ok(new) => new,
         Err(failure) => return console::error(&format!("the configuration stays as it is: {}", failure.message)),
     };
-    for capture in &gauges.captures {
-        let filter = new.filters.iter().find(|(interface, _)| *interface == capture.interface);
-        filter.into_iter().for_each(|(_, filter)| capture.filter.put(filter.clone()));
+    // Only one that is another: libpcap throws away what waits in the ring.
+    for (interface, filter) in new.filters {
+        let same = |live: &&mut LiveOptions| live.interface == interface && live.filter != filter;
+        let Some(live) = job.live.iter_mut().find(same) else { continue };
+        live.filter.clone_from(&filter);
+        let captures = gauges.captures.iter().filter(|capture| capture.interface == interface);
+        captures.for_each(|capture| capture.filter.put(filter.clone()));
     }
     for worker in &gauges.workers {
         worker.news.put((new.ports.clone(), Arc::clone(&new.policy)));
