@@ -309,6 +309,16 @@ fn the_page_of_findings_is_what_explain_prints() {
 }
 
 #[test]
+fn the_page_of_metrics_is_made_from_their_list() {
+    let page = root("docs/metrics.md");
+    let made = barewire::ops::metrics::markdown();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&page, &made).expect("written");
+    }
+    assert!(std::fs::read_to_string(&page).unwrap_or_default() == made, "UPDATE=1 writes docs/metrics.md anew");
+}
+
+#[test]
 fn what_the_operator_says_wrong_is_one_line_that_names_it() {
     let list = scratch("not-digests.txt", b"\nhunter2\n");
     let list = format!("--weak-secrets={}", list.display());

@@ -1,8 +1,9 @@
-//! What people watch and read: a progress bar while the program works, a summary when it is done. Text only; no JSON,
-//! no clock, no decision about the exit status.
+//! What people watch and read: a progress bar while the program works, a summary when it is done; and the page of metrics
+//! that machines read. Text only; no JSON, no clock, no decision about the exit status.
 
 pub mod console;
 mod findings;
+pub mod metrics;
 mod page;
 pub mod process;
 mod progress;
