@@ -195,6 +195,12 @@ impl FileSet {
         &self.problems
     }
 
+    /// The latest time stamp of what was handed over; 0 before the first frame.
+    #[must_use]
+    pub fn clock(&self) -> Timestamp {
+        Timestamp(self.clock)
+    }
+
     /// Octets consumed, and of how many if that is known: not for pipes. Compressed files count as they lie
     /// on disk.
     #[must_use]

@@ -8,6 +8,8 @@ mod config;
 mod explain;
 mod fingerprint;
 mod generate;
+#[cfg(feature = "live")]
+mod metrics;
 mod options;
 mod replay;
 #[cfg(feature = "live")]

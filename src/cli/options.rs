@@ -57,6 +57,11 @@ pub(super) struct Common {
     #[arg(long, value_name = "FILE", env = "BAREWIRE_FINGERPRINT_KEY", hide_env = true, help_heading = "Output")]
     fingerprint_key: Option<PathBuf>,
 
+    /// Keep metrics in Prometheus' text format in FILE, which always holds a whole page: at the end of a replay, every
+    /// 15 seconds and at the end of a watch.
+    #[arg(long, value_name = "FILE", env = "BAREWIRE_METRICS_FILE", hide_env = true, help_heading = "Output")]
+    pub(super) metrics_file: Option<PathBuf>,
+
     /// No summary and no progress.
     #[arg(short, long, help_heading = "Output")]
     pub(super) quiet: bool,

@@ -30,6 +30,7 @@ impl Replay {
             judging: common.judging(),
             workers: common.workers(),
             output: common.output.clone(),
+            metrics_file: common.metrics_file.clone(),
             is_quiet: common.quiet,
             verbosity: common.verbose,
         })

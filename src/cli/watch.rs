@@ -1,5 +1,6 @@
 //! `barewire watch`: a live interface.
 
+use super::metrics::MetricsListen;
 use super::options::Common;
 use super::{Cli, Failure, config};
 use crate::capture::live::LiveOptions;
@@ -70,6 +71,9 @@ pub(super) struct Watch {
     no_promiscuous: bool,
 
     #[command(flatten)]
+    metrics: MetricsListen,
+
+    #[command(flatten)]
     common: Common,
 }
 
@@ -93,6 +97,7 @@ impl Watch {
         run::watch(run::WatchJob {
             live: self.interface.iter().map(options).collect(),
             fanout: self.fanout.into(),
+            metrics: run::MetricsOptions { listen: self.metrics.address()?, file: common.metrics_file.clone() },
             statistics: Duration::from_secs(self.stats.into()),
             alarms: run::Alarms {
                 silent_after: Duration::from_secs(self.silent_after.into()),

@@ -1,6 +1,7 @@
 //! Keeps records until they are written, and counts for the summary.
 
 use super::Kinds;
+use super::scores::Scores;
 use super::sink::Sink;
 use crate::engine::Settings;
 use crate::finding::{Collected, Collector, Correlator, Coverage, FindingId, Login, Policy, Record, Session};
@@ -34,6 +35,8 @@ pub(super) struct Tally {
     /// Not judged against others.
     pub(super) uncompared: u64,
     hasher: RandomState,
+    /// The same for those who look while the run goes on.
+    pub(super) scores: Arc<Scores>,
 }
 
 /// What findings of one line are about.
@@ -75,7 +78,7 @@ impl Hashes {
     }
 }
 
-/// How a connection was protected.
+/// How a connection was protected, in the order of [`crate::ops::metrics::TRANSPORTS`].
 #[derive(Clone, Copy)]
 enum Protection {
     Clear,
@@ -98,10 +101,12 @@ impl Tally {
         self.sessions[session.flow.protocol as usize][protection(session) as usize] += 1;
         let is_lossy = matches!(session.coverage, Coverage::Partial(Reason::Gap | Reason::Evicted));
         self.incomplete_sessions += u64::from(is_lossy);
+        self.scores.session(session, protection(session) as usize);
     }
 
     pub(super) fn login(&mut self, login: &Login) {
         *self.logins.entry(login.outcome.name()).or_default() += 1;
+        self.scores.login(login);
     }
 
     pub(super) fn finding(&mut self, collected: &Collected) {
@@ -197,7 +202,10 @@ impl Book {
     pub(super) fn add(&mut self, records: &mut Vec<Record>, sink: &mut Sink) -> Result<(), Failure> {
         for record in records.drain(..) {
             match record {
-                Record::Finding(finding) => drop(self.collector.add(*finding)),
+                Record::Finding(finding) => {
+                    self.tally.scores.came(&finding);
+                    self.collector.add(*finding);
+                }
                 Record::Login(login) => {
                     self.tally.login(&login);
                     self.correlator.login(&login);
@@ -236,6 +244,7 @@ impl Book {
 
     fn conclude(&mut self) {
         for finding in self.correlator.conclude(&self.policy) {
+            self.tally.scores.came(&finding);
             self.collector.add(finding);
         }
         self.tally.uncompared = self.correlator.uncompared();
@@ -248,6 +257,7 @@ impl Book {
         let (mut logins, mut sessions) = (logins.into_iter().peekable(), sessions.into_iter().peekable());
         for finding in self.collector.drain() {
             self.tally.finding(&finding);
+            self.tally.scores.stayed(&finding);
             if self.kinds.findings {
                 write_until(Some((finding.last, 1)), &mut logins, &mut sessions, sink)?;
                 sink.write(&Event::Finding(&finding))?;

@@ -1,15 +1,19 @@
 //! What a live run lets be seen while it goes on.
 
+use super::health::Verdict;
+use super::now;
+use super::scores::{Scores, SinkScore};
 use super::waiting::Rank;
 use crate::capture::live::Stats;
 use crate::engine::{Counters, Ports};
 use crate::finding::Policy;
+use crate::ops::metrics::{Delay, InterfaceCounts, SinkCounts, Snapshot, render};
 use crate::ops::{counted, grouped};
+use crate::pipeline::Dispatcher;
 use crate::wire::Timestamp;
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Of all threads of a run.
 pub(super) struct Gauges {
@@ -27,10 +31,31 @@ pub(super) struct Gauges {
     /// Batches of records that workers brought, and those that are written.
     pub(super) brought: AtomicU64,
     pub(super) written: AtomicU64,
-    /// Of the file that records go to; all zero where they go to standard output.
-    pub(super) output: Arc<OutputGauge>,
     /// Somebody asks for the output file to be opened anew.
     pub(super) is_reopening: AtomicBool,
+    pub(super) outlets: Outlets,
+    /// Whether all goes on as it should.
+    pub(super) health: Verdict,
+    started: Timestamp,
+}
+
+/// What was found, and what became of it.
+#[derive(Clone, Default)]
+pub(super) struct Outlets {
+    pub(super) scores: Arc<Scores>,
+    /// All zero where records go to the file of a live capture.
+    pub(super) sink: Arc<SinkScore>,
+    /// All zero where they do not.
+    pub(super) file: Arc<OutputGauge>,
+}
+
+impl Outlets {
+    fn counts(&self) -> SinkCounts {
+        let mut counts = self.sink.counts();
+        counts.written += self.file.written.load(Ordering::Relaxed);
+        counts.failed += self.file.lost.iter().map(|lost| lost.load(Ordering::Relaxed)).sum::<u64>();
+        counts
+    }
 }
 
 /// What was read anew, for threads that take it up between two batches.
@@ -129,6 +154,10 @@ pub(super) struct CaptureGauge {
     received: AtomicU64,
     dropped_by_kernel: AtomicU64,
     dropped: AtomicU64,
+    /// Nanoseconds; 0 before the first packet.
+    last_packet: AtomicU64,
+    /// Of the fragments, which no worker sees.
+    counters: Mutex<Counters>,
 }
 
 /// Frames of captures, summed.
@@ -141,7 +170,7 @@ pub(super) struct Taken {
 }
 
 impl Gauges {
-    pub(super) fn new(interfaces: &[String], workers: usize, output: Arc<OutputGauge>) -> Self {
+    pub(super) fn new(interfaces: &[String], workers: usize, outlets: Outlets) -> Self {
         let capture = |interface: &String| CaptureGauge {
             interface: interface.clone(),
             is_up: AtomicBool::new(true),
@@ -156,9 +185,47 @@ impl Gauges {
             latency: Mutex::new(Latency::new()),
             brought: AtomicU64::new(0),
             written: AtomicU64::new(0),
-            output,
             is_reopening: AtomicBool::new(false),
+            outlets,
+            health: Verdict::default(),
+            started: now(),
         }
+    }
+
+    /// Of all engines and captures.
+    fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        let of_captures = self.captures.iter().map(|capture| &capture.counters);
+        let of_workers = self.workers.iter().map(|worker| &worker.counters);
+        of_workers.chain(of_captures).for_each(|counters| sum.add(&locked(counters)));
+        sum
+    }
+
+    /// The page of metrics as it is now. Each lock is held for a copy only.
+    pub(super) fn page(&self) -> String {
+        let mut interfaces: Vec<InterfaceCounts> = Vec::new();
+        for capture in &self.captures {
+            let Taken { captured, received, dropped_by_kernel, dropped } = Self::taken([capture]);
+            let at = interfaces.iter().position(|known| known.name == capture.interface).unwrap_or_else(|| {
+                interfaces.push(InterfaceCounts { name: capture.interface.clone(), ..InterfaceCounts::default() });
+                interfaces.len() - 1
+            });
+            let sum = &mut interfaces[at];
+            sum.captured += captured;
+            sum.received += received;
+            sum.dropped_by_kernel += dropped_by_kernel;
+            sum.dropped += dropped;
+        }
+        let last_packet = self.captures.iter().map(|capture| capture.last_packet.load(Ordering::Relaxed)).max();
+        render(&Snapshot {
+            started: self.started,
+            last_packet: Timestamp(last_packet.unwrap_or(0)),
+            interfaces,
+            counters: self.counters(),
+            records: self.outlets.scores.counts(),
+            sinks: vec![self.outlets.counts()],
+            delay: locked(&self.latency).delay,
+        })
     }
 
     pub(super) fn taken<'a>(captures: impl IntoIterator<Item = &'a CaptureGauge>) -> Taken {
@@ -175,8 +242,7 @@ impl Gauges {
     pub(super) fn lines(&self) -> Vec<String> {
         let same = |one: &CaptureGauge, other: &CaptureGauge| one.interface == other.interface;
         let mut lines: Vec<String> = self.captures.chunk_by(same).map(line_of).collect();
-        let mut counters = Counters::default();
-        self.workers.iter().for_each(|worker| counters.add(&locked(&worker.counters)));
+        let counters = self.counters();
         if counters.stream.octets > 0 {
             lines.push(format!(
                 "{:.2}% of the octets of mail connections are missing although their receivers have them",
@@ -184,13 +250,19 @@ impl Gauges {
             ));
         }
         lines.extend(locked(&self.latency).line());
-        lines.extend(self.output.line());
+        lines.extend(self.outlets.file.line());
         lines.iter().map(|line| format!("barewire: {line}")).collect()
     }
 }
 
 impl CaptureGauge {
-    pub(super) fn note(&self, captured: u64, dropped: u64, stats: Stats) {
+    pub(super) fn note(&self, captured: u64, last_packet: Timestamp, dispatcher: &Dispatcher, stats: Stats) {
+        self.last_packet.store(last_packet.0, Ordering::Relaxed);
+        *locked(&self.counters) = *dispatcher.counters();
+        self.count(captured, dispatcher.dropped(), stats);
+    }
+
+    pub(super) fn count(&self, captured: u64, dropped: u64, stats: Stats) {
         self.captured.store(captured, Ordering::Relaxed);
         self.dropped.store(dropped, Ordering::Relaxed);
         self.is_up.store(stats.is_up, Ordering::Relaxed);
@@ -217,7 +289,12 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// How long after its packet a record was written, in microseconds.
-pub(super) struct Latency(Histogram<u64>);
+pub(super) struct Latency {
+    /// For quantiles.
+    histogram: Histogram<u64>,
+    /// For others that make quantiles of it themselves: exact at its bounds, where the histogram has three digits.
+    delay: Delay,
+}
 
 /// A packet stamped by another clock may be any time ago; longer is as bad.
 const LONGEST_US: u64 = 3600 * 1_000_000;
@@ -226,21 +303,23 @@ impl Latency {
     fn new() -> Self {
         // Three digits; these bounds are always valid.
         let bounded = Histogram::new_with_bounds(1, LONGEST_US, 3);
-        Self(bounded.unwrap_or_else(|_| unreachable!("constant bounds")))
+        Self { histogram: bounded.unwrap_or_else(|_| unreachable!("constant bounds")), delay: Delay::default() }
     }
 
     /// So many records were written just now that a packet stamped `at` brought to light.
     pub(super) fn note(&mut self, records: u64, at: Timestamp) {
-        self.0.saturating_record_n(now().since(at) / 1000, records);
+        let us = (now().since(at) / 1000).min(LONGEST_US);
+        self.histogram.saturating_record_n(us, records);
+        self.delay.note(records, us);
     }
 
     /// For people; nothing as long as no record was written.
     pub(super) fn line(&self) -> Option<String> {
-        let at = |quantile: f64| format!("{:.1} ms", self.0.value_at_quantile(quantile) as f64 / 1000.0);
-        (!self.0.is_empty()).then(|| {
+        let at = |quantile: f64| format!("{:.1} ms", self.histogram.value_at_quantile(quantile) as f64 / 1000.0);
+        (!self.histogram.is_empty()).then(|| {
             format!(
                 "{} written after their packets: p50 {}, p99 {}, p99.9 {}, at most {}",
-                counted(self.0.len(), "record"),
+                counted(self.histogram.len(), "record"),
                 at(0.5),
                 at(0.99),
                 at(0.999),
@@ -248,9 +327,4 @@ impl Latency {
             )
         })
     }
-}
-
-/// The time of day, as packets are stamped.
-pub(super) fn now() -> Timestamp {
-    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64))
 }

@@ -3,6 +3,7 @@
 use super::gauges::{CaptureGauge, Gauges, Taken, locked};
 use crate::ops::{counted, grouped};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,22 @@ struct Interface {
     minute: (Instant, u64, u64),
 }
 
+/// Nothing, or why the sensor does not do what it should, as `/-/healthy` tells it.
+#[derive(Default)]
+pub(super) struct Verdict(Mutex<Option<String>>);
+
+impl Verdict {
+    /// In one line, without anything of the traffic.
+    pub(super) fn set(&self, reason: Option<String>) {
+        *locked(&self.0) = reason.map(|reason| reason.replace(['\r', '\n'], " "));
+    }
+
+    /// Why it is not healthy.
+    pub(super) fn reason(&self) -> Option<String> {
+        locked(&self.0).clone()
+    }
+}
+
 /// Looks at the gauges now and then, and says what changed.
 pub(super) struct Health {
     alarms: Alarms,
@@ -111,6 +128,12 @@ impl Health {
             written: Progress::new(now),
             present: BTreeMap::new(),
         }
+    }
+
+    /// What keeps the sensor from seeing or telling now, in one line.
+    pub(super) fn troubles(&self) -> Option<String> {
+        let troubles: Vec<String> = self.present.iter().map(|(trouble, detail)| trouble.begins(detail)).collect();
+        (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
     pub(super) fn look(&mut self, gauges: &Gauges, now: Instant) -> Looked {
@@ -186,9 +209,9 @@ impl Interface {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gauges::Outlets;
     use super::*;
     use crate::capture::live::Stats;
-    use std::sync::Arc;
 
     const ALARMS: Alarms = Alarms { silent_after: Duration::from_secs(30), drop_percent: 1.0 };
 
@@ -199,40 +222,40 @@ mod tests {
     #[test]
     fn each_trouble_is_told_when_it_begins_and_when_it_ends() {
         let names = ["eth1".to_owned(), "eth1".to_owned(), "eth2".to_owned()];
-        let gauges = Gauges::new(&names, 1, Arc::default());
+        let gauges = Gauges::new(&names, 1, Outlets::default());
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut health = Health::new(ALARMS, &gauges, start);
         let frames = |count: u64| locked(&gauges.workers[0].counters).frames = count;
         let mut look = |seconds: u64| health.look(&gauges, at(seconds));
 
-        gauges.captures[0].note(1000, 0, stats(0, true));
-        gauges.captures[1].note(1000, 0, stats(0, true));
-        gauges.captures[2].note(1, 0, stats(0, true));
+        gauges.captures[0].count(1000, 0, stats(0, true));
+        gauges.captures[1].count(1000, 0, stats(0, true));
+        gauges.captures[2].count(1, 0, stats(0, true));
         frames(2001);
         assert_eq!(look(1), Looked::default());
 
-        gauges.captures[1].note(1001, 0, stats(0, false));
+        gauges.captures[1].count(1001, 0, stats(0, false));
         frames(2002);
         let down = look(2);
         assert_eq!(down.lines, ["eth1 is down: nothing of it is seen"]);
         assert_eq!(down.missed, ["eth1"]);
-        gauges.captures[1].note(1002, 0, stats(15, true));
+        gauges.captures[1].count(1002, 0, stats(15, true));
         frames(2003);
         assert_eq!(look(3).lines, ["eth1 is up again"], "less than one in a hundred is dropped");
-        gauges.captures[1].note(1003, 0, stats(25, true));
+        gauges.captures[1].count(1003, 0, stats(25, true));
         frames(2004);
         let dropping = look(4);
         assert_eq!(dropping.lines, ["eth1: 25 of 2,028 packets dropped (1.2%); logins may be missed"]);
         assert_eq!(dropping.missed, ["eth1"]);
 
         // eth2 has been silent since the first second, the others are not.
-        gauges.captures[0].note(1100, 0, stats(0, true));
+        gauges.captures[0].count(1100, 0, stats(0, true));
         assert_eq!(
             look(31).lines,
             ["eth2: no packet for 30 seconds", "packets wait and none was judged for 27 seconds"]
         );
-        gauges.captures[2].note(2, 0, stats(0, true));
+        gauges.captures[2].count(2, 0, stats(0, true));
         frames(3000);
         gauges.brought.store(1, Ordering::Relaxed);
         assert_eq!(look(32).lines, ["eth2: packets come again", "packets are judged again"]);

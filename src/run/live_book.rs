@@ -4,7 +4,8 @@ use super::book::Tally;
 use super::sink::Sink;
 use super::{Failure, Kinds};
 use crate::engine::Settings;
-use crate::finding::{Collector, Correlator, Finding, FindingId, Policy, Record};
+use crate::finding::{Collector, Correlator, Finding, FindingId, Key, Policy, Record};
+use crate::ops::metrics::FindingSeries;
 use crate::output::Event;
 use crate::wire::Timestamp;
 use std::sync::Arc;
@@ -75,7 +76,12 @@ impl LiveBook {
             self.write_counts(sink)?;
         }
         let waits = waits_for_the_end(&finding);
-        match self.collector.add(finding).filter(|_| self.kinds.findings && !waits) {
+        let (series, is_once) = (FindingSeries::of(&finding), finding.id.entry().key == Key::Fingerprint);
+        let new = self.collector.add(finding);
+        if !waits && (new.is_some() || !is_once) {
+            self.tally.scores.finding(series);
+        }
+        match new.filter(|_| self.kinds.findings && !waits) {
             Some(new) => sink.write(&Event::Finding(&new)),
             None => Ok(()),
         }
@@ -100,6 +106,9 @@ impl LiveBook {
     fn write_counts(&mut self, sink: &mut Sink) -> Result<(), Failure> {
         for collected in self.collector.drain() {
             self.tally.finding(&collected);
+            if waits_for_the_end(&collected.finding) {
+                self.tally.scores.all_of(&collected);
+            }
             if self.kinds.findings
                 && (collected.count > 1 || collected.is_revised || waits_for_the_end(&collected.finding))
             {

@@ -8,10 +8,16 @@ mod gauges;
 #[cfg(feature = "live")]
 mod health;
 #[cfg(feature = "live")]
+mod listener;
+#[cfg(feature = "live")]
 mod live_book;
+mod metrics;
 mod replay;
 #[cfg(feature = "live")]
+mod reporter;
+#[cfg(feature = "live")]
 mod rotate;
+mod scores;
 mod sink;
 #[cfg(feature = "live")]
 mod waiting;
@@ -22,15 +28,17 @@ mod watch;
 pub use health::Alarms;
 pub use replay::{ReplayJob, replay};
 #[cfg(feature = "live")]
+pub use reporter::MetricsOptions;
+#[cfg(feature = "live")]
 pub use rotate::Rotation;
 #[cfg(feature = "live")]
 pub use watch::{Reloaded, WatchJob, watch};
 
 use crate::engine::Counters;
 use crate::ops::{Summary, counted};
-use crate::wire::Skip;
+use crate::wire::{Skip, Timestamp};
 use book::Tally;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A failure that ends the program: its exit status and one line.
 #[derive(Debug)]
@@ -64,6 +72,11 @@ impl Failure {
             message: format!("the thread {thread} ended by a fault in this program; its records are lost"),
         }
     }
+}
+
+/// The time of day, as packets are stamped.
+fn now() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64))
 }
 
 /// Kinds of records to write.

@@ -1,8 +1,9 @@
 //! Saved captures through the engines: on one thread, or over a pipeline to several.
 
 use super::book::Book;
+use super::metrics::{PageFile, page_of_replay};
 use super::sink::Sink;
-use super::{Failure, Intake, Judging, Kinds, status, summary};
+use super::{Failure, Intake, Judging, Kinds, now, status, summary};
 use crate::capture::{Access, FileSet};
 use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
@@ -32,6 +33,8 @@ pub struct ReplayJob {
     pub workers: usize,
     /// Where records go instead of standard output.
     pub output: Option<PathBuf>,
+    /// Where a page of metrics goes in the end.
+    pub metrics_file: Option<PathBuf>,
     /// No summary, no progress.
     pub is_quiet: bool,
     /// More in the summary.
@@ -50,7 +53,7 @@ const RECORD_BATCHES: usize = 64;
 ///
 /// The output cannot be written, or a thread ended by a fault.
 pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
-    let began = Instant::now();
+    let (began, started) = (Instant::now(), now());
     let access = if job.workers == 0 { Access::Read } else { Access::Map };
     let mut files = FileSet::open(&job.files, access);
     let inputs = files.names().to_vec();
@@ -61,6 +64,8 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
         return Err(Failure::input("no input could be read; nothing was written"));
     }
     refuse_overwriting(job)?;
+    let kept = job.files.iter().chain(&job.output).map(PathBuf::as_path);
+    let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
     let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false })?;
     let mut book = Book::new(job.kinds, &job.settings, inputs);
     let mut watcher = Watcher::new(began, !job.is_quiet);
@@ -93,6 +98,11 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     }
     if job.verbosity > 0 {
         console::line(&format!("{:?}", intake.counters));
+    }
+    if let Some(file) = metrics_file {
+        let Intake { counters, captured, .. } = intake;
+        let scores = &book.tally.scores;
+        file.write(&page_of_replay(started, files.clock(), captured, counters, scores, &sink.score))?;
     }
     Ok(code)
 }

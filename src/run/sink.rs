@@ -5,13 +5,9 @@
 //! behind. What a live capture writes to a file is in `file`.
 
 use super::Failure;
+use super::scores::SinkScore;
 #[cfg(feature = "live")]
-use super::{
-    Rotation,
-    file::LiveFile,
-    gauges::{OutputGauge, now},
-    waiting::Rank,
-};
+use super::{Rotation, file::LiveFile, gauges::OutputGauge, now, waiting::Rank};
 #[cfg(feature = "live")]
 use crate::ops::console;
 use crate::output::{Encoder, Event, Inputs};
@@ -30,6 +26,10 @@ pub(super) struct Sink {
     /// Lines written so far.
     lines: u64,
     is_closed: bool,
+    /// Lines of which it is not known yet whether they can be written.
+    waiting: u64,
+    /// What became of the others; the file of a live capture has a gauge of its own.
+    pub(super) score: Arc<SinkScore>,
 }
 
 enum Out {
@@ -113,11 +113,21 @@ impl Sink {
 
     fn new(out: Out, path: Option<&Path>, inputs: Inputs) -> Self {
         let name = path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-        Self { out, name, encoder: Encoder::new(inputs), line: Vec::new(), lines: 0, is_closed: false }
+        Self {
+            out,
+            name,
+            encoder: Encoder::new(inputs),
+            line: Vec::new(),
+            lines: 0,
+            is_closed: false,
+            waiting: 0,
+            score: Arc::new(SinkScore::new(if path.is_some() { "file" } else { "stdout" })),
+        }
     }
 
     pub(super) fn write(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         if self.is_closed {
+            self.score.discarded(1);
             return Ok(());
         }
         self.line.clear();
@@ -125,6 +135,7 @@ impl Sink {
         match &mut self.out {
             Out::Batch(batch) => {
                 self.lines += 1;
+                self.waiting += 1;
                 let written = batch.add(&self.line);
                 self.heed(written)
             }
@@ -146,6 +157,9 @@ impl Sink {
         match &mut self.out {
             Out::Batch(batch) if !self.is_closed => {
                 let flushed = batch.write();
+                if flushed.is_ok() {
+                    self.score.written(std::mem::take(&mut self.waiting));
+                }
                 self.heed(flushed)
             }
             _ => Ok(()),
@@ -190,9 +204,13 @@ impl Sink {
         match result {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.is_closed = true;
+                self.score.discarded(std::mem::take(&mut self.waiting));
                 Ok(())
             }
-            Err(error) => Err(Failure::output(format!("writing {}: {error}", self.name))),
+            Err(error) => {
+                self.score.failed(std::mem::take(&mut self.waiting));
+                Err(Failure::output(format!("writing {}: {error}", self.name)))
+            }
             Ok(()) => Ok(()),
         }
     }

@@ -3,11 +3,12 @@
 //! A capture thread copies frames into batches and never waits: when the workers do not keep up it drops and
 //! counts. Stopping empties the kernel's ring first, then each stage ends because its input did.
 
-use super::gauges::{CaptureGauge, Gauges, Taken, locked, now};
+use super::gauges::{CaptureGauge, Gauges, Outlets, Taken, locked};
 use super::health::{Alarms, Health};
 use super::live_book::LiveBook;
+use super::reporter::{MetricsOptions, Reporter};
 use super::sink::Sink;
-use super::{Failure, Intake, Judging, Kinds, Rotation, status, summary};
+use super::{Failure, Intake, Judging, Kinds, Rotation, now, status, summary};
 use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Finding, Policy, Record};
@@ -50,6 +51,8 @@ pub struct WatchJob {
     pub alarms: Alarms,
     /// Reads the configuration anew.
     pub reload: Box<dyn FnMut() -> Result<Reloaded, Failure>>,
+    /// Where metrics can be read.
+    pub metrics: MetricsOptions,
     /// No statistics, no summary.
     pub is_quiet: bool,
 }
@@ -109,8 +112,10 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         job.live.iter().flat_map(|live| std::iter::repeat_n(live.interface.clone(), job.fanout)).collect();
     let input = Inputs { names: inputs.clone(), is_live: true };
     let sink = Sink::open_live(job.output.as_deref(), input, job.rotation)?;
-    let gauges = Arc::new(Gauges::new(&inputs, job.workers, sink.gauge()));
-    let book = LiveBook::new(job.kinds, &job.settings, inputs);
+    let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
+    let book = LiveBook::new(job.kinds, &job.settings, inputs.clone());
+    let outlets = Outlets { scores: Arc::clone(&book.tally.scores), sink: Arc::clone(&sink.score), file: sink.gauge() };
+    let gauges = Arc::new(Gauges::new(&inputs, job.workers, outlets));
     let (events, ended) = bounded(16);
     let signals = listen_for_signals(events.clone())?;
     let wakers: Vec<Waker> = lives.iter().map(Live::waker).collect();
@@ -122,6 +127,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         spawn("output", move || {
             let written = write(receive, book, sink, &gauges);
             if written.is_err() {
+                gauges.health.set(Some("records cannot be written; standard error says why".to_owned()));
                 let _ = events.try_send(Event::OutputFailed);
             }
             written
@@ -139,6 +145,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         let (gauges, events) = (Arc::clone(&gauges), events.clone());
         captures.push(spawn(&format!("capture-{at}"), move || capture(live, dispatcher, &gauges, at, &events))?);
     }
+    reporter.start(&gauges, job.is_quiet)?;
     if !job.is_quiet {
         let interfaces: Vec<&str> = job.live.iter().map(|live| live.interface.as_str()).collect();
         console::line(&format!("barewire: listening on {}", interfaces.join(", ")));
@@ -178,6 +185,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         gauges.lines().iter().for_each(|line| console::line(line));
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
     }
+    reporter.finish()?;
     Ok(code)
 }
 
@@ -198,7 +206,10 @@ fn open(job: &WatchJob) -> Result<Vec<Live>, Failure> {
     Ok(lives)
 }
 
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
+pub(super) fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Failure> {
     Builder::new()
         .name(name.to_owned())
         .spawn(work)
@@ -235,16 +246,18 @@ fn capture(
     // The dispatcher is used by both closures, one at a time.
     let dispatcher = std::cell::RefCell::new(&mut dispatcher);
     let captured = std::cell::Cell::new(0_u64);
+    let clock = std::cell::Cell::new(Timestamp(0));
     let mut quiet = Quiet::default();
     let result = live.run(
         |frame| {
             captured.set(captured.get() + 1);
+            clock.set(frame.clock);
             dispatcher.borrow_mut().push(&frame, None);
         },
         |stats| {
             let mut dispatcher = dispatcher.borrow_mut();
             dispatcher.flush();
-            own.note(captured.get(), dispatcher.dropped(), stats);
+            own.note(captured.get(), clock.get(), &dispatcher, stats);
             let is_over = gauges.is_stopping.load(Ordering::Acquire) && quiet.is_drained(captured.get());
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(own.filter.take()) }
         },
@@ -348,6 +361,7 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
         }
         let looked = health.look(gauges, Instant::now());
         looked.lines.iter().for_each(|line| console::error(line));
+        gauges.health.set(health.troubles());
         let of = |name: &String| gauges.captures.iter().position(|capture| capture.interface == *name);
         locked(&gauges.missed).extend(looked.missed.iter().filter_map(of));
         if !job.is_quiet && !job.statistics.is_zero() && told.elapsed() >= job.statistics {
