@@ -14,7 +14,6 @@ use crate::output::{Encoder, Event, Inputs};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
-#[cfg(feature = "live")]
 use std::sync::Arc;
 
 /// An open output.
