@@ -11,7 +11,7 @@
 //! * [`engine`]: the only door into the core. [`limits`]: every bound on one page.
 //!
 //! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`]
-//! (the only place that knows JSON), [`ops`] (progress for people, metrics for machines), [`cli`] (what was
+//! (the only place that knows JSON), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
 //! typed), and [`run`], which alone starts threads and reads clocks.
 //!
 //! Dependencies run downward only:

@@ -183,6 +183,94 @@ fn an_interface_shared_by_several_threads_splits_no_connection() {
     assert!(sensor.said().contains("records written after their packets: p50 "), "{}", sensor.said());
 }
 
+/// What `/proc` says of every thread of a process, the values of one key.
+fn of_threads(process: u32, key: &str) -> BTreeSet<String> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("the process runs").flatten();
+    let statuses = threads.map(|thread| fs::read_to_string(thread.path().join("status")).expect("its status"));
+    statuses
+        .map(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        })
+        .collect()
+}
+
+#[test]
+fn every_frame_is_captured_after_all_rights_were_given_up() {
+    if skipped(&["ip", "python3"]) {
+        return;
+    }
+    let scratch = Scratch::new("sandbox");
+    let net = QuietNet::new("sandbox");
+    let sent = scratch.path("sent.pcap");
+    fs::write(&sent, pcap(&crowd(600, 3))).expect("the capture");
+    let folder = scratch.path("records");
+    fs::create_dir(&folder).expect("a folder");
+    std::os::unix::fs::chown(&folder, Some(65_534), Some(65_534)).expect("nobody's folder");
+    let watch = |more: &[&str]| {
+        let mut sensor = Watched::start(
+            net.program(BAREWIRE)
+                .args(["watch", "-i", "quiet0", "--bpf", "", "--records", "logins", "-j", "2"])
+                .args(more)
+                .arg("-o")
+                .arg(folder.join("out.ndjson")),
+        );
+        sensor.wait_for_line("listening on");
+        sensor
+    };
+    let one = |value: &str| BTreeSet::from([value.to_owned()]);
+
+    let mut sensor = watch(&[]);
+    let process = sensor.id();
+    for (key, value) in [
+        ("Uid:", "65534 65534 65534 65534"),
+        ("Gid:", "65534 65534 65534 65534"),
+        ("Groups:", ""),
+        ("CapInh:", "0000000000000000"),
+        ("CapPrm:", "0000000000000000"),
+        ("CapEff:", "0000000000000000"),
+        ("NoNewPrivs:", "1"),
+        ("Seccomp:", "2"),
+    ] {
+        assert_eq!(of_threads(process, key), one(value), "{key} {}", sensor.said());
+    }
+    let count = net.send(&sent);
+    assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
+    let said = sensor.said();
+    assert!(said.contains("barewire: sandbox: user nobody, no capabilities, "), "{said}");
+    // The file that root made in nobody's folder.
+    assert!(said.contains("out.ndjson: records are written, but a file there cannot be rotated"), "{said}");
+    assert!(!said.contains("WARNING: --no-sandbox"), "{said}");
+    assert_eq!(number_before(&said, " packets captured"), count, "{said}");
+    assert_eq!(number_before(&said, " dropped by the kernel"), 0, "{said}");
+    assert_eq!(Records::read(&folder.join("out.ndjson")).logins.len(), 600, "{said}");
+
+    let user = 4_000_000_321_u32.to_string();
+    let mut sensor = watch(&["--user", &user]);
+    assert_eq!(of_threads(sensor.id(), "Uid:"), one(&[user.as_str(); 4].join(" ")));
+    assert_eq!(sensor.stop("TERM").code(), Some(3), "{}", sensor.said());
+    assert!(sensor.said().contains(&format!("chown {user} {}", folder.display())), "{}", sensor.said());
+
+    let mut sensor = watch(&["--no-sandbox"]);
+    assert_eq!(of_threads(sensor.id(), "Uid:"), one("0 0 0 0"));
+    assert_eq!(of_threads(sensor.id(), "Seccomp:"), one("0"));
+    assert_eq!(sensor.stop("TERM").code(), Some(3), "{}", sensor.said());
+    assert!(sensor.said().contains("barewire: WARNING: --no-sandbox: "), "{}", sensor.said());
+}
+
+#[test]
+fn a_user_who_is_none_is_named_before_anything_is_captured() {
+    if skipped(&["ip"]) {
+        return;
+    }
+    let net = QuietNet::new("user");
+    for user in ["no-such-user", "4294967295"] {
+        let output = net.program(BAREWIRE).args(["watch", "-i", "quiet0", "--user", user]).output().expect("barewire");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(only_line_of_failure(&output).contains(&format!("--user {user}: there is no such user")));
+    }
+}
+
 #[test]
 fn what_the_kernel_drops_and_what_was_lost_before_is_told() {
     if skipped(&["ip", "python3"]) {

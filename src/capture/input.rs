@@ -190,11 +190,12 @@ impl Input {
             let stdin = io::stdin().as_fd().try_clone_to_owned()?;
             return self.stream(File::from(stdin));
         }
-        let file = File::open(&self.path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
+        // Asked before it is opened: a sandbox may not let that happen.
+        if std::fs::metadata(&self.path)?.is_dir() {
             return Err(io::Error::other("is a directory; name the capture files in it"));
         }
+        let file = File::open(&self.path)?;
+        let metadata = file.metadata()?;
         // What the kernel makes up as it is read claims to be a regular file of no octets.
         if metadata.is_file() && metadata.len() > 0 {
             self.size = Some(metadata.len());

@@ -5,7 +5,7 @@
 //! second. It leaves out sending, remote capture, and any clock of its own: time is the frame's.
 
 use std::ops::ControlFlow;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -170,6 +170,12 @@ impl Live {
     #[must_use]
     pub fn link_type(&self) -> LinkType {
         self.link_type
+    }
+
+    /// Its socket, to be told from others; what is read from it is missing here.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.capture.as_raw_fd()
     }
 
     /// For another thread, to stop [`Self::run`].

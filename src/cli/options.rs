@@ -122,6 +122,12 @@ pub(super) struct Common {
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
     #[arg(env = "BAREWIRE_MAX_MEMORY", hide_env = true, help_heading = "Judging")]
     max_memory: u32,
+
+    /// Keep all rights that the program was started with. By default it gives up, before it looks at the first packet,
+    /// all that it does not need: users, files, connections, system calls.
+    #[arg(long, env = "BAREWIRE_NO_SANDBOX", hide_env = true, help_heading = "Privileges")]
+    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    pub(super) no_sandbox: bool,
 }
 
 /// Octets.
@@ -172,7 +178,7 @@ fn read_digests(path: &Path) -> Result<Vec<[u8; 32]>, Failure> {
 
 impl Common {
     /// What the operator says of networks and accounts.
-    fn policy(&self) -> Result<Arc<Policy>, Failure> {
+    pub(super) fn policy(&self) -> Result<Arc<Policy>, Failure> {
         let weak_secrets = match &self.weak_secrets {
             None => None,
             Some(path) if path.is_empty() => Some(WeakSecrets::default()),
@@ -185,8 +191,21 @@ impl Common {
         }))
     }
 
-    /// What the engine is told.
-    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+    /// Files, and folders of files, that are read again when the configuration is. A folder, so that an editor's new file
+    /// in the place of the old is found.
+    #[cfg(feature = "live")]
+    pub(super) fn reads(&self) -> Vec<PathBuf> {
+        let folder = |path: &Path| match path.parent() {
+            Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+            Some(folder) => folder.to_owned(),
+            None => path.to_owned(),
+        };
+        let list = self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(Path::new);
+        self.config.as_deref().into_iter().chain(list).map(folder).collect()
+    }
+
+    /// Which ports suggest which protocol.
+    pub(super) fn ports(&self) -> Ports {
         let mut ports = Ports::default();
         for list in &self.ports {
             ports.set(list.protocol, &list.ports);
@@ -197,11 +216,17 @@ impl Common {
         if self.mail_ports_only {
             ports.set_only();
         }
+        ports
+    }
+
+    /// What the engine is told.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let key = match &self.fingerprint_key {
             Some(path) => read_key(path)?,
             None => random_key()?,
         };
-        Ok(Settings { limits: Limits::of_memory(self.max_memory as usize * MIB), ports, key, policy: self.policy()? })
+        let limits = Limits::of_memory(self.max_memory as usize * MIB);
+        Ok(Settings { limits, ports: self.ports(), key, policy: self.policy()? })
     }
 
     /// Reads whatever the options name, and opens nothing for writing.

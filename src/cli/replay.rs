@@ -33,6 +33,7 @@ impl Replay {
             metrics_file: common.metrics_file.clone(),
             is_quiet: common.quiet,
             verbosity: common.verbose,
+            is_sandboxed: !common.no_sandbox,
         })
     }
 }

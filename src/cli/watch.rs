@@ -70,6 +70,11 @@ pub(super) struct Watch {
     #[arg(long)]
     no_promiscuous: bool,
 
+    /// Whom root becomes once interfaces and outputs are open, by name or number. By default nobody.
+    #[arg(long, value_name = "NAME|UID", conflicts_with = "no_sandbox", help_heading = "Privileges")]
+    #[arg(env = "BAREWIRE_USER", hide_env = true)]
+    user: Option<String>,
+
     #[command(flatten)]
     metrics: MetricsListen,
 
@@ -103,6 +108,7 @@ impl Watch {
                 silent_after: Duration::from_secs(self.silent_after.into()),
                 drop_percent: self.drop_alarm,
             },
+            reads: common.reads(),
             reload: Box::new(move || reload(&arguments, &before)),
             settings,
             kinds: common.kinds(),
@@ -111,6 +117,8 @@ impl Watch {
             output: common.output.clone(),
             rotation,
             is_quiet: common.quiet,
+            is_sandboxed: !common.no_sandbox,
+            user: self.user.clone(),
         })
     }
 
@@ -163,16 +171,16 @@ fn values(arguments: &[OsString]) -> Result<Values, Failure> {
 /// Reads the configuration anew, and all that it names.
 fn reload(arguments: &[OsString], before: &Values) -> Result<run::Reloaded, Failure> {
     let watch = Watch::from_arg_matches(&matched(arguments)?).map_err(|error| Failure::usage(error.to_string()))?;
-    let settings = watch.common.settings()?;
+    let ports = watch.common.ports();
     let now = values(arguments)?;
     let changed = now.iter().filter(|(name, values)| before.get(*name) != Some(values));
     let unheeded = changed.map(|(name, _)| name.clone()).filter(|name| !RELOADED.contains(&name.as_str())).collect();
-    let filters = watch.interface.iter().map(|interface| (interface.clone(), watch.filter(interface, &settings.ports)));
+    let filters = watch.interface.iter().map(|interface| (interface.clone(), watch.filter(interface, &ports)));
     Ok(run::Reloaded {
         filters: filters.collect(),
         statistics: Duration::from_secs(watch.stats.into()),
-        ports: settings.ports,
-        policy: settings.policy,
+        policy: watch.common.policy()?,
+        ports,
         unheeded,
     })
 }

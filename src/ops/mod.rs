@@ -1,5 +1,6 @@
 //! What people watch and read: a progress bar while the program works, a summary when it is done; and the page of metrics
-//! that machines read. Text only; no JSON, no clock, no decision about the exit status.
+//! that machines read. Text only; no JSON, no clock, no decision about the exit status. And what the process gives up
+//! before it works: [`sandbox`].
 
 pub mod console;
 mod findings;
@@ -7,6 +8,7 @@ pub mod metrics;
 mod page;
 pub mod process;
 mod progress;
+pub mod sandbox;
 mod summary;
 mod words;
 

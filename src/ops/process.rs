@@ -6,6 +6,15 @@ use super::console;
 /// Forbids core dumps and other processes' eyes; tells of a panic by its place only. A file that may not grow is an
 /// error, which is told, and not the signal that would end the program.
 pub fn keep_to_itself() {
+    forbid_core_dumps();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        console::error(&format!("fault in this program at {place}; please report it"));
+    }));
+}
+
+/// Forbids core dumps and other processes' eyes.
+pub(super) fn forbid_core_dumps() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: plain system calls on this process; a kernel that refuses leaves things as they were.
     unsafe {
@@ -14,8 +23,4 @@ pub fn keep_to_itself() {
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_DUMPABLE, 0);
     }
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        console::error(&format!("fault in this program at {place}; please report it"));
-    }));
 }

@@ -1,6 +1,7 @@
 //! Wires sources, engines and outputs for a command. Alone starts threads for them and reads clocks.
 
 mod book;
+mod confine;
 #[cfg(feature = "live")]
 mod file;
 #[cfg(feature = "live")]

@@ -1,6 +1,7 @@
 //! Saved captures through the engines: on one thread, or over a pipeline to several.
 
 use super::book::Book;
+use super::confine::confine;
 use super::metrics::{PageFile, page_of_replay};
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, now, status, summary};
@@ -9,6 +10,7 @@ use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
 use crate::ops::Progress;
 use crate::ops::console;
+use crate::ops::sandbox::Needs;
 use crate::output::Inputs;
 use crate::pipeline::{self, Overflow};
 use crate::wire::Timestamp;
@@ -39,6 +41,8 @@ pub struct ReplayJob {
     pub is_quiet: bool,
     /// More in the summary.
     pub verbosity: u8,
+    /// Rights are given up before the first octet is looked at.
+    pub is_sandboxed: bool,
 }
 
 /// Frames between two looks at the clock.
@@ -54,6 +58,8 @@ const RECORD_BATCHES: usize = 64;
 /// The output cannot be written, or a thread ended by a fault.
 pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     let (began, started) = (Instant::now(), now());
+    // Before the files are opened: one of them may start a thread, and all are looked into.
+    confine(job.is_sandboxed.then(|| needs(job)).as_ref(), job.verbosity > 0)?;
     let access = if job.workers == 0 { Access::Read } else { Access::Map };
     let mut files = FileSet::open(&job.files, access);
     let inputs = files.names().to_vec();
@@ -105,6 +111,20 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
         file.write(&page_of_replay(started, files.clock(), captured, counters, scores, &sink.score))?;
     }
     Ok(code)
+}
+
+/// What the sandbox must leave: the captures, which are opened when their time comes, and the output.
+fn needs(job: &ReplayJob) -> Needs {
+    // Of a folder given by mistake nothing is read.
+    let read = job.files.iter().filter(|path| !path.is_dir()).cloned().collect();
+    let mut needs = Needs { opens_files_of_others: true, read, ..Needs::default() };
+    if let Some(output) = &job.output {
+        needs.write_once(output);
+    }
+    if let Some(page) = &job.metrics_file {
+        needs.keep_writing(page);
+    }
+    needs
 }
 
 /// The output must not be one of the captures: opening it would destroy the evidence.

@@ -3,6 +3,7 @@
 //! A capture thread copies frames into batches and never waits: when the workers do not keep up it drops and
 //! counts. Stopping empties the kernel's ring first, then each stage ends because its input did.
 
+use super::confine::confine;
 use super::gauges::{CaptureGauge, Gauges, Outlets, Taken, locked};
 use super::health::{Alarms, Health};
 use super::live_book::LiveBook;
@@ -14,6 +15,7 @@ use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Finding, Policy, Record};
 use crate::mail::Reason;
 use crate::ops::console;
+use crate::ops::sandbox::{Needs, User};
 use crate::output::Inputs;
 use crate::pipeline::{self, Dispatcher, Overflow};
 use crate::wire::{PacketRef, Timestamp};
@@ -49,12 +51,18 @@ pub struct WatchJob {
     pub statistics: Duration,
     /// What is told as a trouble.
     pub alarms: Alarms,
+    /// Files, and folders of files, that reading the configuration anew takes.
+    pub reads: Vec<PathBuf>,
     /// Reads the configuration anew.
     pub reload: Box<dyn FnMut() -> Result<Reloaded, Failure>>,
     /// Where metrics can be read.
     pub metrics: MetricsOptions,
     /// No statistics, no summary.
     pub is_quiet: bool,
+    /// Rights are given up before the first packet is looked at.
+    pub is_sandboxed: bool,
+    /// Whom to become then, by name or number; `None`: nobody, if root started the program.
+    pub user: Option<String>,
 }
 
 /// What may change while the program runs.
@@ -113,6 +121,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let input = Inputs { names: inputs.clone(), is_live: true };
     let sink = Sink::open_live(job.output.as_deref(), input, job.rotation)?;
     let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
+    confine(needs(&job, &lives)?.as_ref(), !job.is_quiet)?;
     let book = LiveBook::new(job.kinds, &job.settings, inputs.clone());
     let outlets = Outlets { scores: Arc::clone(&book.tally.scores), sink: Arc::clone(&sink.score), file: sink.gauge() };
     let gauges = Arc::new(Gauges::new(&inputs, job.workers, outlets));
@@ -204,6 +213,24 @@ fn open(job: &WatchJob) -> Result<Vec<Live>, Failure> {
         }
     }
     Ok(lives)
+}
+
+/// What the sandbox must leave: the output's folder, and the statistics of the interfaces, which libpcap opens anew for
+/// every look. The captures are open; they could send as well.
+fn needs(job: &WatchJob, lives: &[Live]) -> Result<Option<Needs>, Failure> {
+    if !job.is_sandboxed {
+        return Ok(None);
+    }
+    let statistics = |live: &LiveOptions| format!("/sys/class/net/{}/statistics", live.interface).into();
+    let mut needs = Needs {
+        user: User::choose(job.user.as_deref()).map_err(Failure::usage)?,
+        read: job.live.iter().map(statistics).collect(),
+        receive_only: lives.iter().map(Live::descriptor).collect(),
+        ..Needs::default()
+    };
+    needs.read.extend(job.reads.iter().cloned());
+    job.output.iter().chain(&job.metrics.file).for_each(|path| needs.keep_writing(path));
+    Ok(Some(needs))
 }
 
 pub(super) fn spawn<T: Send + 'static>(
