@@ -57,6 +57,11 @@ impl Scratch {
     fn given(&self) -> PathBuf {
         self.0.join("given")
     }
+
+    /// The socket of a service manager.
+    fn manager(&self) -> PathBuf {
+        self.0.join("manager")
+    }
 }
 
 impl Drop for Scratch {
@@ -94,6 +99,7 @@ fn inside() {
         read: vec![scratch.given(), "/nonexistent/file".into()],
         listens: listened.into_iter().collect(),
         connects: connected.into_iter().collect(),
+        notifies: listened.map(|_| scratch.manager()),
         receive_only: vec![deaf.as_raw_fd()],
         ..Needs::default()
     };
@@ -116,6 +122,8 @@ fn inside() {
     }
     if let Some(port) = listened {
         note("always", "listening on the port", TcpListener::bind(("127.0.0.1", port)).map(drop));
+        let told = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", scratch.manager()));
+        note("always", "telling the service manager", told.map(drop));
     }
     for (name, result) in work(&scratch, &mut kept, &deaf, &mouth) {
         note("always", name, result);
@@ -274,6 +282,8 @@ fn is_root() -> bool {
 /// Starts the process within and gives its report.
 fn enter(name: &str, environment: &[(&str, u16)]) -> Vec<String> {
     let scratch = Scratch::new(name);
+    let manager = UnixDatagram::bind(scratch.manager()).expect("a socket");
+    fs::set_permissions(scratch.manager(), fs::Permissions::from_mode(0o666)).expect("its mode");
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["inside", "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, &scratch.0).stdin(Stdio::null());
     command.envs(environment.iter().map(|(name, port)| (name, port.to_string())));
@@ -281,6 +291,10 @@ fn enter(name: &str, environment: &[(&str, u16)]) -> Vec<String> {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let report = text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let report = report.unwrap_or_else(|| panic!("no report: {}\n{text}", output.status)).0;
+    if report.contains("service manager: done") {
+        let mut words = [0; 16];
+        assert_eq!(manager.recv(&mut words).expect("it was told"), 7);
+    }
     report.lines().map(str::to_owned).collect()
 }
 
@@ -326,7 +340,7 @@ fn what_a_taken_over_process_would_try_is_refused_and_the_work_goes_on() {
 }
 
 #[test]
-fn only_the_ports_that_were_named_are_reached() {
+fn only_the_ports_and_the_socket_that_were_named_are_reached() {
     let [allowed, other] = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port"));
     let port = |listener: &TcpListener| listener.local_addr().expect("its number").port();
     // Free again by the time that it is listened on.
@@ -336,7 +350,7 @@ fn only_the_ports_that_were_named_are_reached() {
     if skipped(&report) {
         return;
     }
-    judge(&report, 49, 18);
+    judge(&report, 49, 19);
     // Here the socket is there and Landlock refuses the port.
     let refused = report.iter().find(|line| line.contains("connecting to a listener")).expect("it was tried");
     assert!(refused.contains("os error 13"), "{refused}");
