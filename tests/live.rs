@@ -10,7 +10,7 @@ mod net;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -238,9 +238,11 @@ fn every_frame_is_captured_after_all_rights_were_given_up() {
     assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
     let said = sensor.said();
     assert!(said.contains("barewire: sandbox: user nobody, no capabilities, "), "{said}");
-    // The file that root made in nobody's folder.
-    assert!(said.contains("out.ndjson: records are written, but a file there cannot be rotated"), "{said}");
     assert!(!said.contains("WARNING: --no-sandbox"), "{said}");
+    // What root had begun in nobody's folder is nobody's, so nothing keeps it from being rotated.
+    assert!(!said.contains("cannot be rotated"), "{said}");
+    let out = folder.join("out.ndjson");
+    assert_eq!(fs::metadata(&out).expect("the output").uid(), 65_534);
     assert_eq!(number_before(&said, " packets captured"), count, "{said}");
     assert_eq!(number_before(&said, " dropped by the kernel"), 0, "{said}");
     assert_eq!(Records::read(&folder.join("out.ndjson")).logins.len(), 600, "{said}");
@@ -249,7 +251,19 @@ fn every_frame_is_captured_after_all_rights_were_given_up() {
     let mut sensor = watch(&["--user", &user]);
     assert_eq!(of_threads(sensor.id(), "Uid:"), one(&[user.as_str(); 4].join(" ")));
     assert_eq!(sensor.stop("TERM").code(), Some(3), "{}", sensor.said());
-    assert!(sensor.said().contains(&format!("chown {user} {}", folder.display())), "{}", sensor.said());
+    let remedy = format!("and: chown {user} {} {}\n", folder.display(), out.display());
+    assert!(sensor.said().contains(&remedy), "{}", sensor.said());
+    // Attack: a link in the output's place is not given away, nor what it points to.
+    let secret = scratch.path("secret");
+    fs::write(&secret, "").expect("root's file");
+    for (attack, link) in [("soft", std::os::unix::fs::symlink as fn(_, _) -> _), ("hard", fs::hard_link)] {
+        fs::remove_file(&out).expect("the output");
+        link(&secret, &out).expect(attack);
+        let mut sensor = watch(&[]);
+        sensor.stop("TERM");
+        assert_eq!(fs::metadata(&secret).expect("root's file").uid(), 0, "{attack}");
+        assert!(sensor.said().contains("cannot be rotated"), "{attack} {}", sensor.said());
+    }
 
     let mut sensor = watch(&["--no-sandbox"]);
     assert_eq!(of_threads(sensor.id(), "Uid:"), one("0 0 0 0"));

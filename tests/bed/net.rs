@@ -231,10 +231,6 @@ impl Watched {
         assert!(!waited.timed_out(), "no {part:?} within {PATIENCE:?}:\n{text}");
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn signal(&self, signal: &str) {
         let number = self.child.id().to_string();
         // The shell's own kill: there is one wherever there is a bed.

@@ -127,6 +127,7 @@ pub fn enter(needs: &Needs) -> Result<State, String> {
     let mut state = State::default();
     rights::forbid_new_privileges(&mut state);
     if let Some(user) = &needs.user {
+        needs.outputs.iter().for_each(|output| user.give(output, &folder_of(output)));
         user.become_them(&mut state)?;
         state.hints.extend(needs.outputs.iter().filter_map(|output| user.hint(output, &folder_of(output))));
     }

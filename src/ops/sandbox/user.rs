@@ -3,9 +3,11 @@
 
 use super::State;
 use std::ffi::{CStr, CString};
+use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 
 /// Whom root becomes when nobody was named.
@@ -114,8 +116,25 @@ impl User {
         done(unsafe { libc::setresuid(self.uid, self.uid, self.uid) })
     }
 
+    /// Gives this user an `output` that root has just begun in the user's own `folder`.
+    ///
+    /// Attack: whoever may write to the folder could put a link in the output's place, for root to give away what it
+    /// points to. So it must be a file, empty, root's, without another name and not reached by a link; that much the
+    /// owner of the folder could have made there as well.
+    pub(super) fn give(&self, output: &Path, folder: &Path) {
+        let is_theirs = || std::fs::metadata(folder).is_ok_and(|folder| folder.uid() == self.uid);
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let Ok(file) = OpenOptions::new().append(true).custom_flags(flags).open(output) else { return };
+        let is_new =
+            file.metadata().is_ok_and(|file| file.is_file() && file.len() == 0 && file.uid() == 0 && file.nlink() == 1);
+        if is_new && is_theirs() {
+            // If it stays root's, `hint` says so.
+            let _ = fchown(&file, Some(self.uid), Some(self.gid));
+        }
+    }
+
     /// How to let this user, who is them by now, move `output` in `folder` aside and begin it anew; `None` if that is
-    /// possible. It is told and not done: in a folder that others write to, root would be made to give away any file.
+    /// possible.
     pub(super) fn hint(&self, output: &Path, folder: &Path) -> Option<String> {
         // SAFETY: takes nothing, cannot fail.
         if unsafe { libc::geteuid() } != self.uid {
