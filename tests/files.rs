@@ -225,8 +225,7 @@ mod live {
         }
         let _alone = alone();
         let (scratch, net) = (Scratch::new("live"), QuietNet::new("kill"));
-        let folder = scratch.path("out");
-        fs::create_dir(&folder).expect("a folder");
+        let folder = scratch.folder("out");
         let (sent, output) = (scratch.path("sent.pcap"), folder.join("out.ndjson"));
         fs::write(&sent, pcap(&logins(0..5000))).expect("the capture");
         let mut random = Random::new(2);
@@ -310,12 +309,11 @@ mod live {
         }
         let _alone = alone();
         let (scratch, net) = (Scratch::new("full"), QuietNet::new("full"));
-        let disk = scratch.path("disk");
-        fs::create_dir(&disk).expect("a folder");
+        let disk = scratch.folder("disk");
         let output = disk.join("out.ndjson");
         let watch = |more: &[&str]| {
             // Seen by the sensor alone, and gone with it.
-            let script = "mount -t tmpfs -o size=64k tmpfs \"$1\" && shift && exec \"$@\"";
+            let script = "mount -t tmpfs -o size=64k,uid=65534 tmpfs \"$1\" && shift && exec \"$@\"";
             let mut command = Command::new("unshare");
             command.args(["-m", "sh", "-c", script, "sh"]).arg(&disk);
             let inner = net.program(BAREWIRE);
@@ -386,8 +384,7 @@ mod live {
         let _alone = alone();
         const LOGINS: u32 = 4000;
         let (scratch, net) = (Scratch::new("rotate"), QuietNet::new("rotate"));
-        let folder = scratch.path("out");
-        fs::create_dir(&folder).expect("a folder");
+        let folder = scratch.folder("out");
         let output = folder.join("out.ndjson");
         let mut sensor = sensor(&net, &output, &["--rotate-size", "1", "--rotate-daily", "--rotate-compress"]);
         let sent = scratch.path("sent.pcap");

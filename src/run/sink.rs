@@ -44,12 +44,12 @@ const BATCH_OCTETS: usize = 64 * 1024;
 struct Batch {
     out: Box<dyn Write + Send>,
     /// The same, where it is a file that can be cut.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     lines: Vec<u8>,
 }
 
 impl Batch {
-    fn new(out: Box<dyn Write + Send>, file: Option<File>) -> Self {
+    fn new(out: Box<dyn Write + Send>, file: Option<Arc<File>>) -> Self {
         Self { out, file, lines: Vec::with_capacity(BATCH_OCTETS) }
     }
 
@@ -230,7 +230,8 @@ fn emptied(path: &Path) -> io::Result<Batch> {
         return Err(io::Error::other("another process writes to it; name another file with -o"));
     }
     file.set_len(0)?;
-    Ok(Batch::new(Box::new(file.try_clone()?), Some(file)))
+    let file = Arc::new(file);
+    Ok(Batch::new(Box::new(Arc::clone(&file)), Some(file)))
 }
 
 #[cfg(feature = "live")]
@@ -296,7 +297,7 @@ mod tests {
         }
         let path = std::env::temp_dir().join(format!("bw-sink-{}", std::process::id()));
         let file = File::create(&path).expect("a file");
-        let mut batch = Batch::new(Box::new(Full(file.try_clone().expect("a file"), 25)), Some(file));
+        let mut batch = Batch::new(Box::new(Full(file.try_clone().expect("a file"), 25)), Some(Arc::new(file)));
         (0..5).for_each(|_| batch.add(b"123456789\n").expect("held"));
         assert_eq!(batch.write().expect_err("it is full").kind(), io::ErrorKind::StorageFull);
         let left = std::fs::read(&path).expect("the file");

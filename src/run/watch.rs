@@ -225,6 +225,7 @@ fn needs(job: &WatchJob, lives: &[Live]) -> Result<Option<Needs>, Failure> {
     let mut needs = Needs {
         user: User::choose(job.user.as_deref()).map_err(Failure::usage)?,
         read: job.live.iter().map(statistics).collect(),
+        accepts: job.metrics.listen.is_some(),
         receive_only: lives.iter().map(Live::descriptor).collect(),
         ..Needs::default()
     };

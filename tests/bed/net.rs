@@ -102,8 +102,17 @@ impl Scratch {
         // Of a former process with the same number.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a scratch folder");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).expect("its mode");
-        Scratch(path)
+        let scratch = Scratch(path);
+        give_away(&scratch.0);
+        scratch
+    }
+
+    /// A folder in it.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir(&path).expect("a folder");
+        give_away(&path);
+        path
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -116,6 +125,15 @@ impl Scratch {
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("the key file");
         file.write_all(b"thirty-two octets made for tests").expect("the key");
         path
+    }
+}
+
+/// To whom a sensor that root starts becomes; others get in as well.
+fn give_away(path: &Path) {
+    const NOBODY: u32 = 65_534;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o711)).expect("its mode");
+    if is_root() {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("its owner");
     }
 }
 

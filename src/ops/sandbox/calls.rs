@@ -51,7 +51,11 @@ mod list {
         libc::SYS_faccessat,
         libc::SYS_faccessat2,
         libc::SYS_getdents64,
+        libc::SYS_readlinkat,
         libc::SYS_ftruncate,
+        libc::SYS_flock,
+        libc::SYS_fchmod,
+        libc::SYS_fchown,
         libc::SYS_fsync,
         libc::SYS_fdatasync,
         libc::SYS_renameat,
@@ -92,21 +96,23 @@ mod list {
 
     /// Older names of calls above, which newer processors never had.
     #[cfg(target_arch = "x86_64")]
-    const OLDER: &[c_long] =
-        &[libc::SYS_open, libc::SYS_access, libc::SYS_poll, libc::SYS_rename, libc::SYS_unlink, libc::SYS_time];
+    const OLDER: &[c_long] = &[
+        libc::SYS_open,
+        libc::SYS_access,
+        libc::SYS_poll,
+        libc::SYS_readlink,
+        libc::SYS_rename,
+        libc::SYS_unlink,
+        libc::SYS_time,
+    ];
     #[cfg(not(target_arch = "x86_64"))]
     const OLDER: &[c_long] = &[];
 
+    /// Of a TCP socket that listened before: others are taken from it, and answered.
+    const ACCEPTED: &[c_long] = &[libc::SYS_accept4, libc::SYS_shutdown, libc::SYS_getsockname, libc::SYS_getpeername];
+
     /// TCP, where a port is listened on or connected to: Landlock says which.
-    const TCP: &[c_long] = &[
-        libc::SYS_bind,
-        libc::SYS_listen,
-        libc::SYS_accept4,
-        libc::SYS_connect,
-        libc::SYS_shutdown,
-        libc::SYS_getsockname,
-        libc::SYS_getpeername,
-    ];
+    const TCP: &[c_long] = &[libc::SYS_bind, libc::SYS_listen, libc::SYS_connect];
 
     /// `TCGETS2` of asm-generic/ioctls.h, which newer C libraries ask whether a descriptor is a terminal with.
     const TCGETS2: u64 = 0x802c_542a;
@@ -159,6 +165,8 @@ mod list {
         when(rules, libc::SYS_prctl, vec![int(0, Op::Eq, libc::PR_SET_NAME as u64)?])?;
         // Its own limits, to be read: how large the stack is.
         when(rules, libc::SYS_prlimit64, vec![int(0, Op::Eq, 0)?, word(2, Op::Eq, 0)?])?;
+        // A thread may stand back behind others, and only itself.
+        when(rules, libc::SYS_setpriority, vec![int(0, Op::Eq, libc::PRIO_PROCESS as u64)?, int(1, Op::Eq, 0)?])?;
         // abort(3) signals this process.
         when(rules, libc::SYS_tgkill, vec![int(0, Op::Eq, std::process::id().into())?])
     }
@@ -223,6 +231,15 @@ mod list {
             when(rules, libc::SYS_socket, socket(libc::AF_UNIX, libc::SOCK_DGRAM)?)?;
             rules.insert(libc::SYS_connect, Vec::new());
         }
+        // Which frames a capture takes may be said anew.
+        for option in [libc::SO_ATTACH_FILTER, libc::SO_DETACH_FILTER] {
+            let conditions = vec![int(1, Op::Eq, libc::SOL_SOCKET as u64)?, int(2, Op::Eq, option as u64)?];
+            when(rules, libc::SYS_setsockopt, conditions)?;
+        }
+        if needs.accepts {
+            rules.extend(ACCEPTED.iter().map(|&call| (call, Vec::new())));
+            when(rules, libc::SYS_ioctl, vec![int(1, Op::Eq, libc::FIONBIO as u64)?])?;
+        }
         if needs.listens.is_empty() && needs.connects.is_empty() {
             return Ok(());
         }
@@ -232,7 +249,7 @@ mod list {
             stream.push(int(2, Op::MaskedEq(!(libc::IPPROTO_TCP as u64) & 0xffff_ffff), 0)?);
             when(rules, libc::SYS_socket, stream)?;
         }
-        rules.extend(TCP.iter().map(|&call| (call, Vec::new())));
+        rules.extend(TCP.iter().chain(ACCEPTED).map(|&call| (call, Vec::new())));
         let options =
             needs.receive_only.iter().map(|&socket| int(0, Op::Ne, socket as u64)).collect::<Made<Vec<_>>>()?;
         match options.is_empty() {

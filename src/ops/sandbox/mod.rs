@@ -55,6 +55,8 @@ pub struct Needs {
     pub written: Vec<PathBuf>,
     /// Files that are read, and folders of which all files are. What is not there gives nothing.
     pub read: Vec<PathBuf>,
+    /// A TCP socket listens already, and takes connections.
+    pub accepts: bool,
     /// Local TCP ports that are listened on.
     pub listens: Vec<u16>,
     /// TCP ports, on any host, that are connected to. Names of hosts must have been resolved.
