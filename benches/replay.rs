@@ -188,7 +188,6 @@ fn pipeline(criterion: &mut Criterion) {
                     dispatcher.push(&frame, None);
                 }
                 dispatcher.finish();
-                dispatcher.flush();
                 drop(dispatcher);
             });
             engine

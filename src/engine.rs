@@ -56,6 +56,8 @@ pub struct Engine {
     embryos: usize,
     shared: Shared,
     since_sweep: u32,
+    /// The latest of the capture.
+    clock: Timestamp,
     /// `None`: all ports.
     watched: Option<Watched>,
 }
@@ -179,6 +181,7 @@ impl Engine {
                 settings,
             },
             since_sweep: 0,
+            clock: Timestamp(0),
         }
     }
 
@@ -231,6 +234,7 @@ impl Engine {
     /// `found`: its flow, as it was when the frames around it were looked at.
     #[inline]
     fn take(&mut self, frame: &Frame<'_>, found: Option<Slot>, records: &mut Vec<Record>) {
+        self.clock = frame.clock;
         let counters = &mut self.shared.counters;
         counters.note(frame);
         match open(frame) {
@@ -256,13 +260,20 @@ impl Engine {
         }
     }
 
+    /// The capture has come as far as this, with frames that were another engine's.
+    pub fn advance(&mut self, clock: Timestamp) {
+        self.clock = self.clock.max(clock);
+    }
+
     /// The capture is over: every flow is concluded.
     pub fn finish(&mut self, records: &mut Vec<Record>) {
         self.fragments.finish();
         self.shared.counters.fragments = *self.fragments.counts();
         for class in Class::ALL {
             while let Some(slot) = self.table.oldest(class) {
-                self.conclude(slot, End::CaptureEnded, records);
+                // Whether it was looked for before depends on the frames of others.
+                let is_idle = self.clock.since(self.table.last_seen(slot)) > idle_ns(class);
+                self.conclude(slot, if is_idle { End::Idle } else { End::CaptureEnded }, records);
             }
         }
         debug_assert_eq!(self.shared.octets(), 0, "what was counted is given back");

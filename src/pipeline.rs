@@ -58,6 +58,8 @@ struct Batch {
     paths: Vec<Path>,
     /// Index of the capture that fills it.
     capture: usize,
+    /// How far the capture had come when it was sent.
+    clock: Timestamp,
     /// The file its mapped frames lie in.
     map: Option<(u32, Arc<Mmap>)>,
 }
@@ -128,6 +130,7 @@ pub struct Dispatcher {
     overflow: Overflow,
     hasher: RandomState,
     dropped: u64,
+    clock: Timestamp,
     /// What ports and inner addresses a datagram has shows when it is whole: before it is known whose it is.
     fragments: Defragmenter,
     /// Of the fragments, which no worker sees.
@@ -174,6 +177,7 @@ pub fn channels(captures: usize, workers: usize, overflow: Overflow) -> (Vec<Dis
         overflow,
         hasher: hasher.clone(),
         dropped: 0,
+        clock: Timestamp(0),
         fragments: Defragmenter::default(),
         counters: Counters::default(),
     };
@@ -183,6 +187,7 @@ pub fn channels(captures: usize, workers: usize, overflow: Overflow) -> (Vec<Dis
 impl Dispatcher {
     /// Hands a frame to the worker of its flow. `map`: the mapped file that its octets may lie in.
     pub fn push(&mut self, frame: &Frame<'_>, map: Option<&Arc<Mmap>>) {
+        self.clock = frame.clock;
         match self.lane_of(frame) {
             Ok(lane) => self.put(lane, frame, map),
             Err(whole) => {
@@ -194,10 +199,16 @@ impl Dispatcher {
         }
     }
 
-    /// No more frames will come.
+    /// No more frames will come: sends what is waiting, and to all workers how far the capture came.
     pub fn finish(&mut self) {
         self.fragments.finish();
         self.counters.fragments = *self.fragments.counts();
+        for lane in &mut self.lanes {
+            if lane.filling.is_none() {
+                lane.filling = lane.next_empty(self.overflow).map(|batch| Batch { capture: self.capture, ..batch });
+            }
+            lane.send(self.clock, self.overflow, &mut self.dropped);
+        }
     }
 
     /// What was counted of fragments here; the workers count the rest.
@@ -211,7 +222,7 @@ impl Dispatcher {
         if lane.filling.as_mut().is_some_and(|batch| batch.push(frame, map)) {
             return;
         }
-        lane.send(self.overflow, &mut self.dropped);
+        lane.send(self.clock, self.overflow, &mut self.dropped);
         lane.filling = lane.next_empty(self.overflow).map(|batch| Batch { capture: self.capture, ..batch });
         let is_taken = lane.filling.as_mut().is_some_and(|batch| batch.push(frame, map));
         self.dropped += u64::from(!is_taken);
@@ -221,7 +232,7 @@ impl Dispatcher {
     pub fn flush(&mut self) {
         for lane in &mut self.lanes {
             if lane.filling.as_ref().is_some_and(|batch| !batch.items.is_empty()) {
-                lane.send(self.overflow, &mut self.dropped);
+                lane.send(self.clock, self.overflow, &mut self.dropped);
             }
         }
     }
@@ -263,8 +274,9 @@ impl Lane {
         }
     }
 
-    fn send(&mut self, overflow: Overflow, dropped: &mut u64) {
-        let Some(batch) = self.filling.take() else { return };
+    fn send(&mut self, clock: Timestamp, overflow: Overflow, dropped: &mut u64) {
+        let Some(mut batch) = self.filling.take() else { return };
+        batch.clock = clock;
         let lost = match overflow {
             Overflow::Wait => self.full.send(batch).map_err(|error| error.into_inner()),
             // There are as many places as batches, so this waits for nobody.
@@ -299,6 +311,7 @@ impl Feed {
         } else {
             for mut batch in &self.full {
                 let brought = engine.push_all(batch.frames(0..batch.items.len()), &mut records);
+                engine.advance(batch.clock);
                 batch.clear();
                 self.give_back(batch);
                 emit(engine, &mut records, brought);
@@ -324,9 +337,12 @@ impl Feed {
                 self.full.recv_timeout(LOOK)
             };
             is_last = matches!(next, Err(RecvTimeoutError::Disconnected));
-            next.into_iter().chain(self.full.try_iter()).for_each(|batch| span.add(batch, now()));
+            for batch in next.into_iter().chain(self.full.try_iter()) {
+                span.add(batch, now()).into_iter().for_each(|empty| self.give_back(empty));
+            }
             span.read(now(), is_last, engine, records, &mut emit, |batch| self.give_back(batch));
         }
+        engine.advance(span.clock());
     }
 
     fn give_back(&self, batch: Batch) {

@@ -309,3 +309,35 @@ fn every_published_session_is_as_the_truth_says() {
     assert!(wrong.is_empty(), "{} differences in {checked} sessions:\n{}", wrong.len(), wrong.join("\n"));
     assert!(checked >= 150, "only {checked} sessions were checked");
 }
+
+/// All captures below a folder.
+fn captures(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            captures(&path, found);
+        } else if path.file_name().is_some_and(|name| name.to_string_lossy().contains("cap")) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_workers_changes_no_octet() {
+    let Some(corpus) = corpus() else { return };
+    let mut all = Vec::new();
+    captures(&corpus, &mut all);
+    assert!(all.len() > 200, "{} captures", all.len());
+    let key = Path::new(env!("CARGO_TARGET_TMPDIR")).join("corpus-key");
+    std::fs::write(&key, "thirty-two octets made for tests").expect("a key");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+    for capture in all {
+        let [alone, shared] = ["0", "4"].map(|workers| {
+            let mut replay = std::process::Command::new(env!("CARGO_BIN_EXE_barewire"));
+            replay.args(["replay", "--quiet", "--records=findings,logins,sessions", "--jobs", workers]);
+            let output = replay.arg("--fingerprint-key").arg(&key).arg(&capture).output().expect("barewire");
+            (output.status.code(), output.stdout)
+        });
+        assert!(alone == shared, "{}", capture.display());
+    }
+}

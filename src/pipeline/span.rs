@@ -16,7 +16,7 @@ const HOLD_NS: u64 = 70_000_000;
 /// Batches that wait for frames of other captures.
 pub(super) struct Span {
     queues: Vec<VecDeque<Waiting>>,
-    /// The latest clock of all that was read.
+    /// The latest clock of all that was read or told.
     clock: Timestamp,
     /// Batches that may wait; with more, capturing would soon have none to fill.
     most: usize,
@@ -45,11 +45,19 @@ impl Span {
         self.queues.iter().all(VecDeque::is_empty)
     }
 
-    /// Takes a batch that came at `now`.
-    pub(super) fn add(&mut self, batch: Batch, now: Timestamp) {
-        if !batch.items.is_empty() {
-            self.queues[batch.capture].push_back(Waiting { batch, read: 0, since: now });
+    /// The latest clock of all that was read or told.
+    pub(super) fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
+    /// Takes a batch that came at `now`, or gives it back: one without frames tells how far its capture came.
+    pub(super) fn add(&mut self, batch: Batch, now: Timestamp) -> Option<Batch> {
+        if batch.items.is_empty() {
+            self.clock = self.clock.max(batch.clock);
+            return Some(batch);
         }
+        self.queues[batch.capture].push_back(Waiting { batch, read: 0, since: now });
+        None
     }
 
     /// The capture whose frame is next, and how many of that batch are before all others, those to come included.
@@ -135,9 +143,9 @@ mod tests {
     fn frames_are_read_in_the_order_of_their_times() {
         let mut span = Span::new(2, 8);
         let now = 1000 * MS;
-        span.add(batch(1, &[now + 2, now + 4, now + 9]), Timestamp(now + MS));
+        assert!(span.add(batch(1, &[now + 2, now + 4, now + 9]), Timestamp(now + MS)).is_none());
         assert_eq!(read(&mut span, now + MS, false), [], "the other may have earlier ones");
-        span.add(batch(0, &[now + 1, now + 3, now + 4]), Timestamp(now + MS));
+        assert!(span.add(batch(0, &[now + 1, now + 3, now + 4]), Timestamp(now + MS)).is_none());
         assert_eq!(read(&mut span, now + MS, false), [(0, 1), (1, 1), (0, 2)]);
         assert_eq!(read(&mut span, now + 72 * MS, false), [(1, 2)], "waited long enough");
         assert!(span.is_empty());
@@ -146,14 +154,14 @@ mod tests {
     #[test]
     fn nothing_waits_for_a_capture_that_is_silent_or_a_clock_that_is_wrong() {
         let mut span = Span::new(2, 8);
-        span.add(batch(0, &[900 * MS, 2000 * MS]), Timestamp(1000 * MS));
+        assert!(span.add(batch(0, &[900 * MS, 2000 * MS]), Timestamp(1000 * MS)).is_none());
         assert_eq!(read(&mut span, 1010 * MS, false), [(0, 1)], "its time is long past");
         assert_eq!(read(&mut span, 1069 * MS, false), []);
         assert_eq!(read(&mut span, 1070 * MS, false), [(0, 1)], "its time is yet to come, but it has waited");
-        span.add(batch(1, &[3000 * MS]), Timestamp(1500 * MS));
+        assert!(span.add(batch(1, &[3000 * MS]), Timestamp(1500 * MS)).is_none());
         assert_eq!(read(&mut span, 1500 * MS, true), [(1, 1)], "no more will come");
         let crowd = 9;
-        (0..crowd).for_each(|at| span.add(batch(0, &[5000 * MS + at]), Timestamp(5000 * MS)));
+        (0..crowd).for_each(|at| drop(span.add(batch(0, &[5000 * MS + at]), Timestamp(5000 * MS))));
         assert_eq!(read(&mut span, 5000 * MS, false).len(), 1, "capturing needs batches");
     }
 }

@@ -231,7 +231,6 @@ fn threaded(
             dispatcher.push(&frame, map);
             watcher.tick(files, captured);
         }
-        dispatcher.flush();
         dispatcher.finish();
         let mut counters = *dispatcher.counters();
         drop(dispatcher);
