@@ -156,6 +156,12 @@ impl FingerprintKey {
         Some(Self::new(&key))
     }
 
+    /// The four digits by which its fingerprints name it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.key_id.iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
     /// First 16 octets of HMAC-SHA-256(K, `"barewire/fp/1" 0x00 class 0x00 secret`).
     #[must_use]
     pub fn fingerprint(&self, class: FingerprintClass, secret: &Secret) -> Fingerprint {

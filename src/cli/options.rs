@@ -204,6 +204,12 @@ impl Common {
         self.config.as_deref().into_iter().chain(list).map(folder).collect()
     }
 
+    /// Whether fingerprints are made under a key that is kept.
+    #[cfg(feature = "live")]
+    pub(super) fn has_key(&self) -> bool {
+        self.fingerprint_key.is_some()
+    }
+
     /// Which ports suggest which protocol.
     pub(super) fn ports(&self) -> Ports {
         let mut ports = Ports::default();

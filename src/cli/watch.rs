@@ -108,6 +108,12 @@ impl Watch {
                 silent_after: Duration::from_secs(self.silent_after.into()),
                 drop_percent: self.drop_alarm,
             },
+            watches: match self.bpf.as_deref() {
+                None => "mail ports and fragments".to_owned(),
+                Some("") => "every packet".to_owned(),
+                Some(filter) => format!("what passes '{filter}'"),
+            },
+            has_key: common.has_key(),
             reads: common.reads(),
             reload: Box::new(move || reload(&arguments, &before)),
             settings,

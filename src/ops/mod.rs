@@ -5,6 +5,8 @@
 pub mod console;
 mod findings;
 pub mod metrics;
+#[cfg(target_os = "linux")]
+pub mod notify;
 mod page;
 pub mod process;
 mod progress;

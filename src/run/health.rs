@@ -136,6 +136,11 @@ impl Health {
         (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
+    /// Work waits and none is done: only a new start can help.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.present.contains_key(&Trouble::WorkersStuck) || self.present.contains_key(&Trouble::OutputStuck)
+    }
+
     pub(super) fn look(&mut self, gauges: &Gauges, now: Instant) -> Looked {
         let mut found = BTreeMap::new();
         let mut looked = Looked::default();

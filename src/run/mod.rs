@@ -39,6 +39,7 @@ use crate::engine::Counters;
 use crate::ops::{Summary, counted};
 use crate::wire::{Skip, Timestamp};
 use book::Tally;
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A failure that ends the program: its exit status and one line.
@@ -89,6 +90,14 @@ pub struct Kinds {
     pub logins: bool,
     /// Connections.
     pub sessions: bool,
+}
+
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [(self.findings, "findings"), (self.logins, "logins"), (self.sessions, "sessions")];
+        let names: Vec<&str> = all.into_iter().filter_map(|(is_wanted, name)| is_wanted.then_some(name)).collect();
+        f.write_str(&names.join(", "))
+    }
 }
 
 /// What the exit status depends on.

@@ -14,8 +14,9 @@ use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Finding, Policy, Record};
 use crate::mail::Reason;
-use crate::ops::console;
+use crate::ops::notify::Notifier;
 use crate::ops::sandbox::{Needs, User};
+use crate::ops::{console, counted};
 use crate::output::Inputs;
 use crate::pipeline::{self, Dispatcher, Overflow};
 use crate::wire::{PacketRef, Timestamp};
@@ -49,6 +50,10 @@ pub struct WatchJob {
     pub rotation: Rotation,
     /// Between two looks at the statistics; zero: only at the end.
     pub statistics: Duration,
+    /// What the filter lets through, in a few words.
+    pub watches: String,
+    /// The key of fingerprints is one that is kept.
+    pub has_key: bool,
     /// What is told as a trouble.
     pub alarms: Alarms,
     /// Files, and folders of files, that reading the configuration anew takes.
@@ -121,6 +126,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let input = Inputs { names: inputs.clone(), is_live: true };
     let sink = Sink::open_live(job.output.as_deref(), input, job.rotation)?;
     let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
+    let notifier = Notifier::from_environment();
     confine(needs(&job, &lives)?.as_ref(), !job.is_quiet)?;
     let book = LiveBook::new(job.kinds, &job.settings, inputs.clone());
     let outlets = Outlets { scores: Arc::clone(&book.tally.scores), sink: Arc::clone(&sink.score), file: sink.gauge() };
@@ -155,11 +161,13 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         captures.push(spawn(&format!("capture-{at}"), move || capture(live, dispatcher, &gauges, at, &events))?);
     }
     reporter.start(&gauges, job.is_quiet)?;
+    let started = start_line(&job);
     if !job.is_quiet {
-        let interfaces: Vec<&str> = job.live.iter().map(|live| live.interface.as_str()).collect();
-        console::line(&format!("barewire: listening on {}", interfaces.join(", ")));
+        console::line(&format!("barewire: {started}"));
     }
-    wait(&mut job, &ended, &wakers, &gauges);
+    notifier.ready(&started);
+    wait(&mut job, &ended, &wakers, &gauges, &notifier);
+    notifier.stopping();
     stop(&wakers, &gauges, &captures);
     signals.close();
 
@@ -196,6 +204,22 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     }
     reporter.finish()?;
     Ok(code)
+}
+
+/// What is at work, in one line.
+fn start_line(job: &WatchJob) -> String {
+    let interfaces: Vec<&str> = job.live.iter().map(|live| live.interface.as_str()).collect();
+    let output = job.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    let of_run = if job.has_key { "" } else { ", of this run only" };
+    format!(
+        "listening on {}: {}; {}, {}; {} to {output}; fingerprints under key {}{of_run}",
+        interfaces.join(", "),
+        job.watches,
+        counted((job.live.len() * job.fanout) as u64, "capture thread"),
+        counted(job.workers as u64, "worker"),
+        job.kinds,
+        job.settings.key.id(),
+    )
 }
 
 /// Opens each interface as often as it has capture threads.
@@ -373,15 +397,19 @@ fn write(
 }
 
 /// Until a signal says so or a capture ends by itself.
-fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: &Gauges) {
+fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: &Gauges, notifier: &Notifier) {
     let mut told = Instant::now();
+    let mut alive = told;
+    let tick = notifier.interval().map_or(TICK, |interval| interval.min(TICK));
     let mut health = Health::new(job.alarms, gauges, told);
     loop {
-        match events.recv_timeout(TICK) {
+        match events.recv_timeout(tick) {
             Err(RecvTimeoutError::Timeout) => wakers.iter().for_each(Waker::wake),
             Ok(Event::Reload) => {
+                notifier.reloading();
                 gauges.is_reopening.store(true, Ordering::Release);
                 reload(job, gauges);
+                notifier.ready(&start_line(job));
             }
             Ok(Event::Stop | Event::CaptureEnded | Event::OutputFailed) | Err(RecvTimeoutError::Disconnected) => {
                 return;
@@ -389,7 +417,16 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
         }
         let looked = health.look(gauges, Instant::now());
         looked.lines.iter().for_each(|line| console::error(line));
+        if !looked.lines.is_empty() {
+            notifier.status(&health.troubles().unwrap_or_else(|| start_line(job)));
+        }
         gauges.health.set(health.troubles());
+        if notifier.interval().is_some_and(|interval| alive.elapsed() >= interval.saturating_sub(tick)) {
+            alive = Instant::now();
+            if !health.is_stuck() {
+                notifier.alive();
+            }
+        }
         let of = |name: &String| gauges.captures.iter().position(|capture| capture.interface == *name);
         locked(&gauges.missed).extend(looked.missed.iter().filter_map(of));
         if !job.is_quiet && !job.statistics.is_zero() && told.elapsed() >= job.statistics {

@@ -238,6 +238,7 @@ mod list {
         }
         if needs.accepts {
             rules.extend(ACCEPTED.iter().map(|&call| (call, Vec::new())));
+            #[allow(clippy::unnecessary_cast, reason = "other C libraries have it as another type")]
             when(rules, libc::SYS_ioctl, vec![int(1, Op::Eq, libc::FIONBIO as u64)?])?;
         }
         if needs.listens.is_empty() && needs.connects.is_empty() {
