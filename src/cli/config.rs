@@ -237,15 +237,20 @@ const EXAMPLE_HEAD: &str = "\
 ";
 
 /// Values for options that have no default.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("bpf", "\"tcp port 143 or tcp port 110\""),
     ("interface", "[\"eth1\"]"),
     ("jobs", "2"),
+    ("metrics-file", "\"/var/lib/prometheus/node-exporter/barewire.prom\""),
+    ("metrics-listen", "9469"),
     ("output", "\"/var/log/barewire/findings.ndjson\""),
     ("ports", "{ imap = [143, 1143], pop3 = [110] }"),
     ("privileged-users", "[\"root\", \"postmaster\"]"),
+    ("rotate-keep", "30"),
+    ("rotate-size", "100"),
     ("tls-ports", "{ imap = [993, 1993] }"),
     ("trusted-segments", "[\"10.8.0.0/16\", \"2001:db8::/32\"]"),
+    ("user", "\"barewire\""),
     ("weak-secrets", "true"),
 ];
 

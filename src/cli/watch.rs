@@ -49,20 +49,20 @@ pub(super) struct Watch {
     drop_alarm: f64,
     /// Put the output file away before it grows beyond so many MiB, and begin a new one. The old one's name is then
     /// FILE.20261129T014500.123456Z, the time in UTC.
-    #[arg(long, value_name = "MIB", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     #[arg(help_heading = "Output")]
     rotate_size: Option<u32>,
 
     /// Put the output file away when a day begins, in UTC as the times of records are.
-    #[arg(long, requires = "output", help_heading = "Output")]
+    #[arg(long, help_heading = "Output")]
     rotate_daily: bool,
 
     /// Compress files that were put away with zstd, in the background.
-    #[arg(long, requires = "output", help_heading = "Output")]
+    #[arg(long, help_heading = "Output")]
     rotate_compress: bool,
 
     /// Keep the latest N files that were put away and remove older ones; without it all are kept.
-    #[arg(long, value_name = "N", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[arg(help_heading = "Output")]
     rotate_keep: Option<u32>,
 
@@ -71,7 +71,7 @@ pub(super) struct Watch {
     no_promiscuous: bool,
 
     /// Whom root becomes once interfaces and outputs are open, by name or number. By default nobody.
-    #[arg(long, value_name = "NAME|UID", conflicts_with = "no_sandbox", help_heading = "Privileges")]
+    #[arg(long, value_name = "NAME|UID", help_heading = "Privileges")]
     #[arg(env = "BAREWIRE_USER", hide_env = true)]
     user: Option<String>,
 
@@ -89,6 +89,9 @@ impl Watch {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
         let rotation = self.rotation()?;
+        if self.user.is_some() && common.no_sandbox {
+            return Err(Failure::usage("--no-sandbox keeps the user; leave out --user"));
+        }
         let settings = common.settings()?;
         let options = |interface: &String| LiveOptions {
             interface: interface.clone(),
@@ -140,6 +143,9 @@ impl Watch {
             is_compressed: self.rotate_compress,
             keep: self.rotate_keep.map(|files| files as usize),
         };
+        if self.common.output.is_none() && rotation != Rotation::default() {
+            return Err(Failure::usage("an output that is put away is a file: name one with --output"));
+        }
         let is_moot = !rotation.is_wanted() && (rotation.is_compressed || rotation.keep.is_some());
         if is_moot {
             let option = if rotation.is_compressed { "--rotate-compress" } else { "--rotate-keep" };
