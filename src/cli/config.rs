@@ -44,11 +44,17 @@ impl Config {
     ///
     /// One line that names the file, the line in it and the key.
     pub(super) fn read(path: &Path, cli: &Command) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        Self::parse(&text, path, cli)
+    }
+
+    /// The same of what stands in a file.
+    pub(super) fn parse(text: &str, path: &Path, cli: &Command) -> Result<Self, Failure> {
         let failed = |what: &str| Failure::usage(format!("{}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| failed(&error.to_string()))?;
         let line_of =
             |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|octet| **octet == b'\n').count() + 1;
-        let table = DeTable::parse(&text).map_err(|error| {
+        let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(0, |span| line_of(span.start));
             failed(&format!("line {line}: {}", error.message().lines().next().unwrap_or_default()))
         })?;

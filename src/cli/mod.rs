@@ -97,6 +97,16 @@ fn parse(arguments: &[OsString]) -> Result<Result<ArgMatches, clap::Error>, Fail
     Ok(parser.try_get_matches_from(arguments))
 }
 
+/// What is wrong with the text of a configuration file: one line, or nothing.
+#[must_use]
+pub fn fault_of_config(text: &str) -> Option<String> {
+    let mut parser = Cli::command();
+    parser.build();
+    let config = Config::parse(text, std::path::Path::new("text"), &parser);
+    // Applying it never fails; whether it can be is tried as well.
+    config.map(|config| drop(config.apply(Cli::command()))).err().map(|failure| failure.message)
+}
+
 fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Replay(replay) => replay.run(),
