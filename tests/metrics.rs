@@ -8,6 +8,10 @@
 #[path = "golden/script.rs"]
 mod script;
 
+#[cfg(all(feature = "live", target_os = "linux"))]
+#[path = "bed/net.rs"]
+mod net;
+
 use barewire::testing::{Link, frames, snapped};
 use script::Script;
 use serde_json::Value;

@@ -144,7 +144,7 @@ impl Live {
         };
         let mut value: libc::c_uint = kind << 16 | libc::c_uint::from(id);
         let mut len = size_of_val(&value) as libc::socklen_t;
-        let descriptor = self.capture.as_raw_fd();
+        let descriptor = self.descriptor();
         // SAFETY: the option takes and gives one `int`, which `value` is and `len` says; the descriptor is the capture's.
         let given = unsafe {
             let set = libc::setsockopt(
@@ -196,7 +196,7 @@ impl Live {
         let name = self.interface.bytes().take(libc::IFNAMSIZ - 1);
         request.ifr_name.iter_mut().zip(name).for_each(|(place, octet)| *place = libc::c_char::from_ne_bytes([octet]));
         // SAFETY: the descriptor is the capture's; the kernel reads the name and writes the flags, both in `request`.
-        let done = unsafe { libc::ioctl(self.capture.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) };
+        let done = unsafe { libc::ioctl(self.descriptor(), libc::SIOCGIFFLAGS as _, &raw mut request) };
         // SAFETY: the call that succeeded wrote the flags.
         done == 0 && i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0
     }

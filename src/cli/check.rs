@@ -2,7 +2,7 @@
 
 use super::config::{self, Config};
 use super::options::Common;
-use super::{Cli, Failure};
+use super::{Cli, Failure, refusal};
 use crate::ops::console;
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 use std::path::PathBuf;
@@ -38,9 +38,7 @@ fn in_force(parser: &clap::Command, config: &Config, command: &str) -> Result<St
     let matches = config.apply(Cli::command()).mut_subcommand(command, optional);
     let matches = matches.try_get_matches_from(["barewire", command]);
     // The file's values are tried one by one when it is read; this is the environment's.
-    let refused = |error: clap::Error| {
-        Failure::usage(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
-    };
+    let refused = |error: clap::Error| Failure::usage(refusal(&error));
     let matches = matches.map_err(refused)?;
     let Some((_, own)) = matches.subcommand() else { return Ok(String::new()) };
     Common::from_arg_matches(own).map_err(refused)?.check()?;

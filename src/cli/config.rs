@@ -4,7 +4,7 @@
 //! file, the environment, what was typed. Whatever the parser would refuse on the command line is refused here by the
 //! line it stands in.
 
-use super::Failure;
+use super::{Failure, refusal};
 use crate::ops::wrapped;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use std::ffi::OsString;
@@ -210,11 +210,9 @@ fn try_one(arg: &Arg, value: &str) -> Result<(), String> {
     let typed = format!("--{name}={value}");
     let alone = Command::new("").no_binary_name(true).arg(arg.clone().required(false));
     alone.try_get_matches_from([typed]).map(|_| ()).map_err(|error| {
-        let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default();
+        let (what, text) = (refusal(&error), error.to_string());
         let hint = text.lines().map(str::trim).find(|line| line.starts_with('['));
-        let what = first.strip_prefix("error: ").unwrap_or(first);
-        hint.map_or_else(|| what.to_owned(), |hint| format!("{what} {hint}"))
+        hint.map_or(what.clone(), |hint| format!("{what} {hint}"))
     })
 }
 

@@ -97,6 +97,13 @@ fn parse(arguments: &[OsString]) -> Result<Result<ArgMatches, clap::Error>, Fail
     Ok(parser.try_get_matches_from(arguments))
 }
 
+/// What the parser says is wrong, in one line.
+fn refusal(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}
+
 /// What is wrong with the text of a configuration file: one line, or nothing.
 #[must_use]
 pub fn fault_of_config(text: &str) -> Option<String> {

@@ -5,6 +5,7 @@ use crate::engine::{Ports, Settings};
 use crate::finding::{Policy, SEVERITIES, Segment, WeakSecrets};
 use crate::limits::Limits;
 use crate::mail::PROTOCOLS;
+use crate::ops::folder_of;
 use crate::run::{Judging, Kinds};
 use crate::secret::FingerprintKey;
 use clap::{Args, ValueEnum};
@@ -195,13 +196,8 @@ impl Common {
     /// in the place of the old is found.
     #[cfg(feature = "live")]
     pub(super) fn reads(&self) -> Vec<PathBuf> {
-        let folder = |path: &Path| match path.parent() {
-            Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
-            Some(folder) => folder.to_owned(),
-            None => path.to_owned(),
-        };
         let list = self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(Path::new);
-        self.config.as_deref().into_iter().chain(list).map(folder).collect()
+        self.config.as_deref().into_iter().chain(list).map(|path| folder_of(path).to_owned()).collect()
     }
 
     /// Whether fingerprints are made under a key that is kept.
@@ -239,12 +235,11 @@ impl Common {
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.settings()?;
         let Some(output) = &self.output else { return Ok(()) };
-        let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |what: &str| Failure::usage(format!("output {}: {what}", output.display()));
         if output.is_dir() {
             return Err(failed("that is a folder; name a file in it"));
         }
-        if folder.is_dir() { Ok(()) } else { Err(failed("its folder does not exist; make it first")) }
+        if folder_of(output).is_dir() { Ok(()) } else { Err(failed("its folder does not exist; make it first")) }
     }
 
     /// What the exit status depends on.

@@ -2,7 +2,7 @@
 
 use super::metrics::MetricsListen;
 use super::options::Common;
-use super::{Cli, Failure, config};
+use super::{Cli, Failure, config, refusal};
 use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
 use crate::run::{self, Rotation};
@@ -163,8 +163,7 @@ const RELOADED: [&str; 8] =
 type Values = BTreeMap<String, Vec<OsString>>;
 
 fn matched(arguments: &[OsString]) -> Result<ArgMatches, Failure> {
-    let first = |error: clap::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-    let matches = super::parse(arguments)?.map_err(|error| Failure::usage(first(error)))?;
+    let matches = super::parse(arguments)?.map_err(|error| Failure::usage(refusal(&error)))?;
     let own = matches.subcommand_matches("watch").cloned();
     own.ok_or_else(|| Failure::usage("the arguments are no longer those of watch"))
 }
@@ -182,7 +181,7 @@ fn values(arguments: &[OsString]) -> Result<Values, Failure> {
 
 /// Reads the configuration anew, and all that it names.
 fn reload(arguments: &[OsString], before: &Values) -> Result<run::Reloaded, Failure> {
-    let watch = Watch::from_arg_matches(&matched(arguments)?).map_err(|error| Failure::usage(error.to_string()))?;
+    let watch = Watch::from_arg_matches(&matched(arguments)?).map_err(|error| Failure::usage(refusal(&error)))?;
     let ports = watch.common.ports();
     let now = values(arguments)?;
     let changed = now.iter().filter(|(name, values)| before.get(*name) != Some(values));

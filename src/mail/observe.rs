@@ -34,6 +34,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::NoReply,
+        Self::Gap,
+        Self::Asymmetric,
+        Self::Midstream,
+        Self::Desync,
+        Self::Evicted,
+        Self::CaptureEnded,
+        Self::Compressed,
+        Self::NotAsked,
+        Self::Temporary,
+        Self::Ambiguous,
+    ];
+
     /// The word for records.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -52,6 +67,9 @@ impl Reason {
         }
     }
 }
+
+/// The last of them has the last place.
+const _: () = assert!(Reason::Ambiguous as usize + 1 == Reason::ALL.len());
 
 /// What became of a login attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -66,26 +66,8 @@ pub const OUTCOMES: [Outcome; 6] = [
     Outcome::Unknown(Reason::NoReply),
 ];
 
-/// Why something of a session was not judged, in the order of their numbers.
-pub const REASONS: [Reason; 11] = [
-    Reason::NoReply,
-    Reason::Gap,
-    Reason::Asymmetric,
-    Reason::Midstream,
-    Reason::Desync,
-    Reason::Evicted,
-    Reason::CaptureEnded,
-    Reason::Compressed,
-    Reason::NotAsked,
-    Reason::Temporary,
-    Reason::Ambiguous,
-];
-
-/// The last of them has the last place.
-const _: () = assert!(Reason::Ambiguous as usize + 1 == REASONS.len());
-
 /// Upper bounds of the buckets of `barewire_record_delay_seconds`, in microseconds: from the kernel's hand-over of a block
-/// (100 ms at most) a decade down and up to what no healthy sensor takes.
+/// (50 ms at most) a decade down and up to what no healthy sensor takes.
 pub const DELAY_BOUNDS_US: [u64; 15] = [
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
     10_000_000, 30_000_000, 60_000_000,
@@ -216,8 +198,8 @@ pub struct RecordCounts {
     pub sessions: [[u64; TRANSPORTS.len()]; PROTOCOLS.len()],
     /// By protocol and [`OUTCOMES`].
     pub logins: [[u64; OUTCOMES.len()]; PROTOCOLS.len()],
-    /// By [`REASONS`].
-    pub unjudged: [u64; REASONS.len()],
+    /// By [`Reason::ALL`].
+    pub unjudged: [u64; Reason::ALL.len()],
 }
 
 impl Default for RecordCounts {
@@ -381,7 +363,7 @@ pub fn markdown() -> String {
         ),
         ("reason of dropped packets", "`kernel` (with driver and interface), `application`".to_owned()),
         ("reason of skipped packets", listed(&mut Skip::ALL.iter().map(|(_, name)| hyphened(name)))),
-        ("reason of unjudged sessions", listed(&mut REASONS.iter().map(|reason| reason.name().to_owned()))),
+        ("reason of unjudged sessions", listed(&mut Reason::ALL.iter().map(|reason| reason.name().to_owned()))),
         ("sink", "`stdout`, `file`".to_owned()),
         ("result", "`written`; `discarded`: the reader had gone; `failed`".to_owned()),
         ("version", "of barewire".to_owned()),

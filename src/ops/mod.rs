@@ -15,8 +15,15 @@ mod summary;
 mod words;
 
 pub use findings::NAMED_USERS;
+use std::path::Path;
+
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};
 #[cfg(feature = "live")]
 pub(crate) use words::grouped;
 pub(crate) use words::{counted, wrapped};
+
+/// Where a file stands or will stand.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

@@ -19,19 +19,6 @@ use std::net::IpAddr;
 static DOVECOT: Software = Software { name: "Dovecot" };
 static CURL: Software = Software { name: "curl" };
 
-const REASONS: [Reason; 10] = [
-    Reason::NoReply,
-    Reason::Gap,
-    Reason::Asymmetric,
-    Reason::Midstream,
-    Reason::Desync,
-    Reason::Evicted,
-    Reason::CaptureEnded,
-    Reason::Compressed,
-    Reason::NotAsked,
-    Reason::Temporary,
-];
-
 pub(super) fn endpoint(address: &str, port: u16) -> Endpoint {
     let address = match address.parse::<IpAddr>().expect("an address") {
         IpAddr::V4(v4) => Endpoint::v4(v4.into()),
@@ -258,7 +245,7 @@ fn logins() -> Vec<Login> {
         Outcome::RefusedByPolicy,
         Outcome::Cancelled,
     ];
-    for outcome in known.into_iter().chain(REASONS.map(Outcome::Unknown)) {
+    for outcome in known.into_iter().chain(Reason::ALL.map(Outcome::Unknown)) {
         all.push(Login {
             outcome,
             user: None,
@@ -293,7 +280,7 @@ fn logins() -> Vec<Login> {
 
 fn sessions() -> Vec<Session> {
     let mut all = vec![session()];
-    for coverage in REASONS.map(Coverage::Partial) {
+    for coverage in Reason::ALL.map(Coverage::Partial) {
         all.push(Session { coverage, is_tls: None, banner: None, logins: 0, messages: 0, ..session() });
     }
     for version in [0x0002, 0x0300, 0x0301, 0x0303, 0x0304, 0x7f1c] {

@@ -6,11 +6,12 @@
 //! opened anew. Time comes in as an argument. Older files are in `rotate`.
 
 use super::gauges::OutputGauge;
+use super::identity;
 use super::rotate::{Archivist, Rotation, archive_name, day_of, take_after};
 use super::waiting::{Rank, Waiting};
 use crate::output::LINE_OCTETS;
 use crate::wire::Timestamp;
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -59,10 +60,6 @@ struct Handle {
     octets: u64,
     /// On which it was written to last.
     day: u64,
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }
 
 impl LiveFile {

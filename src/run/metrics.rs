@@ -1,14 +1,14 @@
 //! Makes the page of metrics from what the threads of a run noted, and keeps it in a file.
 
-use super::Failure;
 use super::scores::{Scores, SinkScore};
+use super::{Failure, identity};
 use crate::engine::Counters;
+use crate::ops::folder_of;
 use crate::ops::metrics::{InterfaceCounts, Snapshot, render};
 use crate::wire::Timestamp;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The name under which saved captures stand where interfaces do: their own names are unbounded.
@@ -88,25 +88,23 @@ impl PageFile {
 
     fn cannot(&self, error: &io::Error) -> String {
         let Self { path, beside } = self;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         format!(
             "writing --metrics-file {} by way of {}: {error}; the folder {} must be there and writable",
             path.display(),
             beside.display(),
-            folder.display()
+            folder_of(path).display()
         )
     }
 }
 
 /// Without links, also where the file itself is still to be made.
 fn whole(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let made = || Some(fs::canonicalize(folder).ok()?.join(path.file_name()?));
+    let made = || Some(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?));
     fs::canonicalize(path).ok().or_else(made).unwrap_or_else(|| path.to_owned())
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let identity = |path: &Path| fs::metadata(path).ok().as_ref().map(identity);
     whole(one) == whole(other) || identity(one).is_some_and(|identity_of_one| Some(identity_of_one) == identity(other))
 }
 

@@ -40,6 +40,7 @@ use crate::ops::{Summary, counted};
 use crate::wire::{Skip, Timestamp};
 use book::Tally;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A failure that ends the program: its exit status and one line.
@@ -74,6 +75,11 @@ impl Failure {
             message: format!("the thread {thread} ended by a fault in this program; its records are lost"),
         }
     }
+}
+
+/// What tells a file from others, whatever its name.
+fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The time of day, as packets are stamped.

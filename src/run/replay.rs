@@ -4,7 +4,7 @@ use super::book::Book;
 use super::confine::confine;
 use super::metrics::{PageFile, page_of_replay};
 use super::sink::Sink;
-use super::{Failure, Intake, Judging, Kinds, now, status, summary};
+use super::{Failure, Intake, Judging, Kinds, identity, now, status, summary};
 use crate::capture::{Access, FileSet};
 use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
@@ -15,7 +15,6 @@ use crate::output::Inputs;
 use crate::pipeline::{self, Overflow};
 use crate::wire::Timestamp;
 use crossbeam_channel::bounded;
-use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::thread;
@@ -129,7 +128,7 @@ fn needs(job: &ReplayJob) -> Needs {
 
 /// The output must not be one of the captures: opening it would destroy the evidence.
 fn refuse_overwriting(job: &ReplayJob) -> Result<(), Failure> {
-    let identity = |path: &std::path::Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let identity = |path: &std::path::Path| std::fs::metadata(path).ok().as_ref().map(identity);
     let Some(output) = job.output.as_deref() else { return Ok(()) };
     let Some(wanted) = identity(output) else { return Ok(()) };
     match job.files.iter().find(|input| identity(input) == Some(wanted)) {

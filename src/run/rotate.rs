@@ -7,6 +7,7 @@
 //! when the program runs again.
 
 use super::file::Tell;
+use crate::ops::folder_of;
 use crate::output::time_text;
 use crate::wire::Timestamp;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -131,10 +132,6 @@ fn archives(target: &Path) -> io::Result<BTreeMap<Timestamp, Forms>> {
         }
     }
     Ok(found)
-}
-
-fn folder_of(target: &Path) -> &Path {
-    target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The time in the name of a file that was put away, and what follows it.

@@ -1,9 +1,9 @@
 //! Records counted where other threads can read them while the run goes on: one writer, relaxed atomics.
 
 use crate::finding::{Collected, Coverage, Finding, Login, Session};
-use crate::mail::PROTOCOLS;
+use crate::mail::{PROTOCOLS, Reason};
 use crate::ops::metrics::{
-    FindingSeries, OUTCOMES, REASONS, RecordCounts, SinkCounts, TRANSPORTS, drained, is_counted_late, outcome_index,
+    FindingSeries, OUTCOMES, RecordCounts, SinkCounts, TRANSPORTS, drained, is_counted_late, outcome_index,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +14,7 @@ pub(super) struct Scores {
     findings: Vec<Count>,
     sessions: [[Count; TRANSPORTS.len()]; PROTOCOLS.len()],
     logins: [[Count; OUTCOMES.len()]; PROTOCOLS.len()],
-    unjudged: [Count; REASONS.len()],
+    unjudged: [Count; Reason::ALL.len()],
 }
 
 impl Default for Scores {

@@ -371,13 +371,10 @@ fn write(
         if let Some(policy) = gauges.policy.take() {
             book.set_policy(policy);
         }
-        let missed = std::mem::take(&mut *locked(&gauges.missed)).into_iter().map(|capture| {
-            // The last one that was seen.
-            let number = Gauges::taken([&gauges.captures[capture]]).captured.max(1);
-            let at = PacketRef { time: now(), input: capture as u32, number };
-            Record::Finding(Box::new(Finding::coverage_gap(at, Reason::Gap)))
-        });
-        book.add(missed.collect(), &mut sink)?;
+        let missed = std::mem::take(&mut *locked(&gauges.missed));
+        if !missed.is_empty() {
+            book.add(missed.into_iter().map(|capture| missing(gauges, capture)).collect(), &mut sink)?;
+        }
         let (records, brought) = match received {
             Ok(received) => received,
             Err(RecvTimeoutError::Timeout) => continue,
@@ -394,6 +391,13 @@ fn write(
     book.finish(&mut sink)?;
     let unwritten = sink.finish();
     Ok((book, unwritten))
+}
+
+/// What a capture missed, told by the last packet that it saw.
+fn missing(gauges: &Gauges, capture: usize) -> Record {
+    let number = Gauges::taken([&gauges.captures[capture]]).captured.max(1);
+    let at = PacketRef { time: now(), input: capture as u32, number };
+    Record::Finding(Box::new(Finding::coverage_gap(at, Reason::Gap)))
 }
 
 /// Until a signal says so or a capture ends by itself.

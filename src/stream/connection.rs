@@ -124,8 +124,7 @@ impl Connection {
     /// Whether where a side begins is only presumed, from what the other acknowledged.
     #[must_use]
     pub fn is_presumed(&self, side: Side) -> bool {
-        let half = &self.halves[side.index()];
-        half.is_presumed && half.next == 0
+        self.halves[side.index()].may_begin_earlier()
     }
 
     /// Where a side begins, once that is known.
@@ -302,7 +301,7 @@ impl Connection {
     /// acknowledgement in the other. `None`: one of them is too far off to belong to this connection.
     fn locate(&mut self, side: Side, segment: &Segment<'_>) -> Option<(i64, Option<u64>)> {
         let half = &mut self.halves[side.index()];
-        if half.is_presumed && !segment.payload.is_empty() {
+        if half.may_begin_earlier() && !segment.payload.is_empty() {
             half.begin_earlier(segment.seq);
         }
         let place = half.offset_of(segment.seq)?;

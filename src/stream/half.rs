@@ -52,10 +52,14 @@ impl Half {
         (self.seq, self.placed, self.is_presumed) = (first, true, false);
     }
 
+    /// Where it begins is only presumed, and nothing of it was handed over.
+    pub(super) fn may_begin_earlier(&self) -> bool {
+        self.is_presumed && self.next == 0
+    }
+
     /// Octets before those that the other side acknowledged: a greeting that was captured after the answer to it.
     pub(super) fn begin_earlier(&mut self, first: SeqNumber) {
-        let distance = self.seq.offset_from(first);
-        if self.is_presumed && self.next == 0 && (1..=GREETING_OCTETS).contains(&distance) {
+        if (1..=GREETING_OCTETS).contains(&self.seq.offset_from(first)) {
             self.place(first);
             // Others before these may be captured yet.
             self.is_presumed = true;

@@ -158,6 +158,7 @@ impl QuietNet {
             // No link-local address, so nothing asks for neighbours.
             vec!["-n", ns, "link", "set", "quiet0", "addrgenmode", "none"],
             vec!["-n", ns, "link", "set", "quiet1", "addrgenmode", "none"],
+            vec!["-n", ns, "link", "set", "lo", "up"],
             vec!["-n", ns, "link", "set", "quiet1", "up"],
             vec!["-n", ns, "link", "set", "quiet0", "up"],
         ] {
@@ -168,7 +169,8 @@ impl QuietNet {
 
     pub(crate) fn program(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace, program]);
+        // `ip` becomes the program, so a signal to the child reaches it.
+        command.args(["netns", "exec", &self.namespace, program]).env("PATH", search_path()).stdin(Stdio::null());
         command
     }
 
@@ -187,7 +189,7 @@ impl QuietNet {
     pub(crate) fn send_at(&self, capture: &Path, rate: u32) -> u64 {
         let mut sender = self.program("python3");
         sender.arg(SEND).arg("quiet1").arg(capture).arg(rate.to_string());
-        let sent = sender.env("PATH", search_path()).output().expect("python3");
+        let sent = sender.output().expect("python3");
         let said = String::from_utf8_lossy(&sent.stdout);
         said.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&sent.stderr)))
     }
@@ -241,12 +243,14 @@ impl Watched {
         self.said.0.lock().expect("no panic while locked").clone()
     }
 
-    pub(crate) fn wait_for_line(&mut self, part: &str) {
+    /// The first line with this in it.
+    pub(crate) fn wait_for_line(&mut self, part: &str) -> String {
         let (text, news) = &*self.said;
         let text = text.lock().expect("no panic while locked");
         let (text, waited) =
             news.wait_timeout_while(text, PATIENCE, |text| !text.contains(part)).expect("no panic while locked");
         assert!(!waited.timed_out(), "no {part:?} within {PATIENCE:?}:\n{text}");
+        text.lines().find(|line| line.contains(part)).unwrap_or(part).to_owned()
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -1,11 +1,10 @@
 //! The one list of metrics: name, type, unit, labels, what each says and where its values are.
 
 use super::{
-    FindingSeries, InterfaceCounts, Kind, Metric, NONE, OUTCOMES, REASONS, Samples, Snapshot, TRANSPORTS, hyphened,
-    seconds,
+    FindingSeries, InterfaceCounts, Kind, Metric, NONE, OUTCOMES, Samples, Snapshot, TRANSPORTS, hyphened, seconds,
 };
 use crate::finding::FindingId;
-use crate::mail::PROTOCOLS;
+use crate::mail::{PROTOCOLS, Reason};
 use crate::wire::{Skip, Timestamp};
 
 /// The one list, in the order of the page.
@@ -65,7 +64,7 @@ pub static METRICS: [Metric; 18] = [
         unit: "connections",
         labels: &["reason"],
         samples: |snapshot, out| {
-            let counts = REASONS.iter().zip(snapshot.records.unjudged);
+            let counts = Reason::ALL.iter().zip(snapshot.records.unjudged);
             counts.for_each(|(reason, count)| out.put(&[reason.name()], count));
         },
     },

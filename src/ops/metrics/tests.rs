@@ -88,7 +88,7 @@ fn each_count_stands_once() {
         .map(|(_, value)| value)
         .collect();
     let can_occur = FindingSeries::all().filter(|series| series.can_occur()).count();
-    let others = PROTOCOLS.len() * (TRANSPORTS.len() + OUTCOMES.len()) + REASONS.len() + Skip::ALL.len();
+    let others = PROTOCOLS.len() * (TRANSPORTS.len() + OUTCOMES.len()) + Reason::ALL.len() + Skip::ALL.len();
     assert_eq!(numbers.len(), can_occur + others);
     let desync = &page["barewire_parser_errors_total{protocol=\"imap\"}"];
     assert_eq!(*desync, page["barewire_findings_total{rule=\"protocol-desync\",protocol=\"imap\",outcome=\"none\"}"]);
@@ -114,7 +114,7 @@ fn every_place_is_another_and_within_the_bound() {
     for (at, outcome) in OUTCOMES.into_iter().enumerate() {
         assert_eq!(outcome_index(outcome), at);
     }
-    for (at, reason) in REASONS.into_iter().enumerate() {
+    for (at, reason) in Reason::ALL.into_iter().enumerate() {
         assert_eq!(reason as usize, at);
     }
 }

@@ -15,6 +15,7 @@ mod rights;
 #[cfg(target_os = "linux")]
 mod user;
 
+use super::folder_of;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -72,21 +73,18 @@ impl Needs {
     pub fn keep_writing(&mut self, path: &Path) {
         // A pipe or a device is not rotated, and its folder is none of ours.
         if std::fs::metadata(path).map_or(true, |file| file.is_file()) {
-            self.folders.push(folder_of(path));
+            self.folders.push(folder_of(path).to_owned());
             self.outputs.push(path.to_path_buf());
         }
     }
 
     /// An output that is yet to be opened: the file alone if it is there, else the folder it will be made in.
     pub fn write_once(&mut self, path: &Path) {
-        if path.exists() { self.written.push(path.to_path_buf()) } else { self.folders.push(folder_of(path)) }
-    }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
+        if path.exists() {
+            self.written.push(path.to_path_buf())
+        } else {
+            self.folders.push(folder_of(path).to_owned())
+        }
     }
 }
 
@@ -129,9 +127,9 @@ pub fn enter(needs: &Needs) -> Result<State, String> {
     let mut state = State::default();
     rights::forbid_new_privileges(&mut state);
     if let Some(user) = &needs.user {
-        needs.outputs.iter().for_each(|output| user.give(output, &folder_of(output)));
+        needs.outputs.iter().for_each(|output| user.give(output, folder_of(output)));
         user.become_them(&mut state)?;
-        state.hints.extend(needs.outputs.iter().filter_map(|output| user.hint(output, &folder_of(output))));
+        state.hints.extend(needs.outputs.iter().filter_map(|output| user.hint(output, folder_of(output))));
     }
     rights::drop_capabilities(needs.opens_files_of_others, &mut state);
     // A change of user sets back what was forbidden when the program began.
