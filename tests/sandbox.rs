@@ -390,7 +390,7 @@ fn a_replay_gives_the_same_octets_with_and_without() {
             let (without, said) = run(&["--no-sandbox"]);
             assert!(within.len() > 10_000 && within == without, "{files:?} {workers}");
             assert_eq!(said.lines().count(), 1, "{said}");
-            assert!(said.starts_with("barewire: WARNING: --no-sandbox: "), "{said}");
+            assert!(said.starts_with("barewire: warning: --no-sandbox: "), "{said}");
             // Made, then cut and written once more.
             for _ in 0..2 {
                 assert!(run(&["-o", &out]).0.is_empty());

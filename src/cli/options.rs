@@ -5,6 +5,7 @@ use crate::engine::{Ports, Settings};
 use crate::finding::{Policy, SEVERITIES, Segment, WeakSecrets};
 use crate::limits::Limits;
 use crate::mail::PROTOCOLS;
+use crate::ops::console::Level;
 use crate::ops::folder_of;
 use crate::run::{Judging, Kinds};
 use crate::secret::FingerprintKey;
@@ -63,13 +64,13 @@ pub(super) struct Common {
     #[arg(long, value_name = "FILE", env = "BAREWIRE_METRICS_FILE", hide_env = true, help_heading = "Output")]
     pub(super) metrics_file: Option<PathBuf>,
 
-    /// No summary and no progress.
+    /// No more on standard error than errors and warnings: no summary, no progress, no statistics.
     #[arg(short, long, help_heading = "Output")]
-    pub(super) quiet: bool,
+    quiet: bool,
 
-    /// More about what was skipped and why.
+    /// Every counter on standard error, and what is done to files and filters.
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
-    pub(super) verbose: u8,
+    verbose: u8,
 
     /// Exit with status 1 when a finding is at or above this severity.
     #[arg(long, value_name = "SEVERITY", value_enum, env = "BAREWIRE_FAIL_ON", hide_env = true)]
@@ -198,6 +199,15 @@ impl Common {
     pub(super) fn reads(&self) -> Vec<PathBuf> {
         let list = self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(Path::new);
         self.config.as_deref().into_iter().chain(list).map(|path| folder_of(path).to_owned()).collect()
+    }
+
+    /// The least that is told on standard error.
+    pub(super) fn level(&self) -> Level {
+        match (self.quiet, self.verbose) {
+            (true, _) => Level::Notice,
+            (false, 0) => Level::Info,
+            (false, _) => Level::Debug,
+        }
     }
 
     /// Whether fingerprints are made under a key that is kept.

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::options::Common;
+use crate::ops::console;
 use crate::run;
 use clap::Args;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
+        console::set_level(common.level());
         run::replay(&run::ReplayJob {
             files: self.files,
             settings: common.settings()?,
@@ -31,8 +33,6 @@ impl Replay {
             workers: common.workers(),
             output: common.output.clone(),
             metrics_file: common.metrics_file.clone(),
-            is_quiet: common.quiet,
-            verbosity: common.verbose,
             is_sandboxed: !common.no_sandbox,
         })
     }

@@ -5,6 +5,7 @@ use super::options::Common;
 use super::{Cli, Failure, config, refusal};
 use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
+use crate::ops::console;
 use crate::run::{self, Rotation};
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
@@ -88,6 +89,7 @@ const SNAPLEN: i32 = 262_144;
 impl Watch {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
+        console::set_level(common.level());
         let rotation = self.rotation()?;
         if self.user.is_some() && common.no_sandbox {
             return Err(Failure::usage("--no-sandbox keeps the user; leave out --user"));
@@ -125,7 +127,6 @@ impl Watch {
             workers: common.workers().max(1),
             output: common.output.clone(),
             rotation,
-            is_quiet: common.quiet,
             is_sandboxed: !common.no_sandbox,
             user: self.user.clone(),
         })
@@ -156,8 +157,18 @@ impl Watch {
 }
 
 /// Options that are heeded while the program runs.
-const RELOADED: [&str; 8] =
-    ["bpf", "mail-ports-only", "ports", "privileged-users", "stats", "tls-ports", "trusted-segments", "weak-secrets"];
+const RELOADED: [&str; 10] = [
+    "bpf",
+    "mail-ports-only",
+    "ports",
+    "privileged-users",
+    "quiet",
+    "stats",
+    "tls-ports",
+    "trusted-segments",
+    "verbose",
+    "weak-secrets",
+];
 
 /// Every option with its values as they were typed, or stand in the environment or the file.
 type Values = BTreeMap<String, Vec<OsString>>;
@@ -191,6 +202,7 @@ fn reload(arguments: &[OsString], before: &Values) -> Result<run::Reloaded, Fail
         filters: filters.collect(),
         statistics: Duration::from_secs(watch.stats.into()),
         policy: watch.common.policy()?,
+        level: watch.common.level(),
         ports,
         unheeded,
     })

@@ -1,16 +1,98 @@
 //! Words for people on standard error, data on standard output. A closed pipe is no error.
+//!
+//! What is told while the program runs has a level, one of syslog's (RFC 5424 §6.2.1). A terminal sees the level's name;
+//! the journal of a service manager takes it from the number before the line (sd-daemon(3)).
 
 use crate::run::Failure;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-/// One line that says what failed.
-pub fn error(message: &str) {
-    line(&format!("barewire: {message}"));
+/// How much a line matters, as syslog numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Something failed.
+    Error = 3,
+    /// The sensor may not see, tell or be confined as it should.
+    Warning = 4,
+    /// A trouble is over.
+    Notice = 5,
+    /// What is at work, and how much of it.
+    Info = 6,
+    /// For whoever looks for a cause.
+    Debug = 7,
 }
 
-/// One line for people.
-pub fn line(text: &str) {
-    block(&format!("{text}\n"));
+/// The least that is told, as a [`Level`].
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
+
+/// Whether standard error is the journal's: the environment names the file that it was made to be.
+static IS_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let found = std::fs::metadata("/proc/self/fd/2").ok();
+    found.is_some_and(|found| named == format!("{}:{}", found.dev(), found.ino()))
+});
+
+/// From now on lines down to this level are told.
+pub fn set_level(level: Level) {
+    // Looked at before the sandbox closes the way to it.
+    LazyLock::force(&IS_JOURNAL);
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+/// Whether lines of this level are told.
+#[must_use]
+pub fn tells(level: Level) -> bool {
+    level as u8 <= LEVEL.load(Ordering::Relaxed)
+}
+
+/// One line of the log, if its level is told.
+pub fn log(level: Level, text: &str) {
+    if tells(level) {
+        block(&log_line(level, text, *IS_JOURNAL));
+    }
+}
+
+fn log_line(level: Level, text: &str, is_journal: bool) -> String {
+    // A line is one line, whatever a file's name holds.
+    let text = text.replace(['\r', '\n'], " ");
+    if is_journal {
+        return format!("<{}>{text}\n", level as u8);
+    }
+    let name = match level {
+        Level::Error => "error: ",
+        Level::Warning => "warning: ",
+        Level::Notice | Level::Info => "",
+        Level::Debug => "debug: ",
+    };
+    format!("barewire: {name}{text}\n")
+}
+
+/// What failed.
+pub fn error(text: &str) {
+    log(Level::Error, text);
+}
+
+/// What may keep the sensor from seeing, from telling or from being confined.
+pub fn warning(text: &str) {
+    log(Level::Warning, text);
+}
+
+/// A trouble that is over.
+pub fn notice(text: &str) {
+    log(Level::Notice, text);
+}
+
+/// What is at work.
+pub fn info(text: &str) {
+    log(Level::Info, text);
+}
+
+/// What helps to find a cause.
+pub fn debug(text: &str) {
+    log(Level::Debug, text);
 }
 
 /// Several lines for people.
@@ -84,7 +166,20 @@ impl Drop for Echo {
         if let Some(before) = &self.before {
             // SAFETY: restores what tcgetattr gave.
             unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before) };
-            line("");
+            block("\n");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_sees_the_name_of_a_level_and_the_journal_its_number() {
+        assert_eq!(log_line(Level::Warning, "eth1 is down", false), "barewire: warning: eth1 is down\n");
+        assert_eq!(log_line(Level::Info, "listening", false), "barewire: listening\n");
+        assert_eq!(log_line(Level::Warning, "eth1 is down", true), "<4>eth1 is down\n");
+        assert_eq!(log_line(Level::Error, "a\r\n<0>b", true), "<3>a  <0>b\n", "no second line");
     }
 }

@@ -9,6 +9,7 @@ use super::gauges::OutputGauge;
 use super::identity;
 use super::rotate::{Archivist, Rotation, archive_name, day_of, take_after};
 use super::waiting::{Rank, Waiting};
+use crate::ops::console::Level;
 use crate::output::LINE_OCTETS;
 use crate::wire::Timestamp;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -23,8 +24,8 @@ pub(super) const WAITING_OCTETS: usize = 8 * 1024 * 1024;
 /// Between two looks at what became of the file, and two attempts to write what waits.
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Tells people a line.
-pub(super) type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+/// Tells people a line of the log.
+pub(super) type Tell = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
 /// How octets get into the file; tests have full disks.
 type Put = Box<dyn FnMut(&File, &[u8]) -> io::Result<usize> + Send>;
@@ -147,6 +148,7 @@ impl LiveFile {
             Ok(handle) => {
                 self.handle = Some(handle);
                 OutputGauge::add(&self.gauge.reopened, 1);
+                (self.tell)(Level::Debug, &format!("{} was opened anew", self.path.display()));
             }
             Err(error) => self.failed(&error),
         }
@@ -234,11 +236,14 @@ impl LiveFile {
         OutputGauge::add(&self.gauge.failures, 1);
         if self.trouble.is_none() {
             let why = error.to_string();
-            (self.tell)(&format!(
-                "writing {}: {why}; records wait in memory, up to {} MiB, and are tried again each second",
-                self.path.display(),
-                WAITING_OCTETS / (1024 * 1024)
-            ));
+            (self.tell)(
+                Level::Warning,
+                &format!(
+                    "writing {}: {why}; records wait in memory, up to {} MiB, and are tried again each second",
+                    self.path.display(),
+                    WAITING_OCTETS / (1024 * 1024)
+                ),
+            );
             self.trouble = Some(why);
         }
     }
@@ -251,7 +256,10 @@ impl LiveFile {
         self.trouble = None;
         let lost = self.waiting.lost().iter().sum::<u64>();
         let said = if lost == 0 { "none lost".to_owned() } else { format!("{lost} lost since the start") };
-        (self.tell)(&format!("writing {} works again; records that waited are in it, {said}", self.path.display()));
+        (self.tell)(
+            Level::Notice,
+            &format!("writing {} works again; records that waited are in it, {said}", self.path.display()),
+        );
     }
 
     fn note_waiting(&self) {
@@ -273,7 +281,10 @@ impl LiveFile {
                 OutputGauge::add(&self.gauge.failures, 1);
                 if self.not_rotated.replace(now).is_none() {
                     let path = self.path.display();
-                    (self.tell)(&format!("putting {path} away: {error}; it grows on, and that is tried again"));
+                    (self.tell)(
+                        Level::Warning,
+                        &format!("putting {path} away: {error}; it grows on, and that is tried again"),
+                    );
                 }
             }
         }
@@ -297,6 +308,7 @@ impl LiveFile {
                 take_after(&fresh.file, &former);
                 self.handle = Some(fresh);
                 OutputGauge::add(&self.gauge.rotations, 1);
+                (self.tell)(Level::Debug, &format!("{} was put away", archive.display()));
                 if let Some(archivist) = &self.archivist {
                     archivist.call(target);
                 }
@@ -327,11 +339,14 @@ impl LiveFile {
         let cut = repair(&file, metadata.len())?;
         if cut > 0 {
             OutputGauge::add(&self.gauge.repaired_octets, cut);
-            (self.tell)(&format!(
-                "{}: the last line was not whole, as after a crash; its {} were cut away",
-                path.display(),
-                crate::ops::counted(cut, "octet")
-            ));
+            (self.tell)(
+                Level::Warning,
+                &format!(
+                    "{}: the last line was not whole, as after a crash; its {} were cut away",
+                    path.display(),
+                    crate::ops::counted(cut, "octet")
+                ),
+            );
         }
         let written = u64::try_from(metadata.mtime()).unwrap_or_default().saturating_mul(SECOND_NS);
         Ok(Handle {

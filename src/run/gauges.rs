@@ -228,6 +228,11 @@ impl Gauges {
         })
     }
 
+    /// Every counter of the engines.
+    pub(super) fn detail(&self) -> String {
+        format!("{:?}", self.counters())
+    }
+
     pub(super) fn taken<'a>(captures: impl IntoIterator<Item = &'a CaptureGauge>) -> Taken {
         captures.into_iter().fold(Taken::default(), |sum, gauge| Taken {
             captured: sum.captured + gauge.captured.load(Ordering::Relaxed),
@@ -251,7 +256,7 @@ impl Gauges {
         }
         lines.extend(locked(&self.latency).line());
         lines.extend(self.outlets.file.line());
-        lines.iter().map(|line| format!("barewire: {line}")).collect()
+        lines
     }
 }
 

@@ -109,8 +109,10 @@ pub(super) struct Health {
 /// What a look brought.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Looked {
-    /// For people.
-    pub(super) lines: Vec<String>,
+    /// Troubles that began.
+    pub(super) troubles: Vec<String>,
+    /// Troubles that are over.
+    pub(super) over: Vec<String>,
     /// Interfaces of which something was missed since the last look.
     pub(super) missed: Vec<String>,
 }
@@ -160,9 +162,9 @@ impl Health {
         if stands > STUCK {
             found.insert(Trouble::OutputStuck, counted(stands.as_secs(), "second"));
         }
-        looked.lines.extend(self.present.keys().filter(|known| !found.contains_key(known)).map(Trouble::ends));
+        looked.over.extend(self.present.keys().filter(|known| !found.contains_key(known)).map(Trouble::ends));
         let new = found.iter().filter(|(trouble, _)| !self.present.contains_key(trouble));
-        looked.lines.extend(new.map(|(trouble, detail)| trouble.begins(detail)));
+        looked.troubles.extend(new.map(|(trouble, detail)| trouble.begins(detail)));
         self.present = found;
         looked
     }
@@ -243,31 +245,31 @@ mod tests {
         gauges.captures[1].count(1001, 0, stats(0, false));
         frames(2002);
         let down = look(2);
-        assert_eq!(down.lines, ["eth1 is down: nothing of it is seen"]);
+        assert_eq!(down.troubles, ["eth1 is down: nothing of it is seen"]);
         assert_eq!(down.missed, ["eth1"]);
         gauges.captures[1].count(1002, 0, stats(15, true));
         frames(2003);
-        assert_eq!(look(3).lines, ["eth1 is up again"], "less than one in a hundred is dropped");
+        assert_eq!(look(3).over, ["eth1 is up again"], "less than one in a hundred is dropped");
         gauges.captures[1].count(1003, 0, stats(25, true));
         frames(2004);
         let dropping = look(4);
-        assert_eq!(dropping.lines, ["eth1: 25 of 2,028 packets dropped (1.2%); logins may be missed"]);
+        assert_eq!(dropping.troubles, ["eth1: 25 of 2,028 packets dropped (1.2%); logins may be missed"]);
         assert_eq!(dropping.missed, ["eth1"]);
 
         // eth2 has been silent since the first second, the others are not.
         gauges.captures[0].count(1100, 0, stats(0, true));
         assert_eq!(
-            look(31).lines,
+            look(31).troubles,
             ["eth2: no packet for 30 seconds", "packets wait and none was judged for 27 seconds"]
         );
         gauges.captures[2].count(2, 0, stats(0, true));
         frames(3000);
         gauges.brought.store(1, Ordering::Relaxed);
-        assert_eq!(look(32).lines, ["eth2: packets come again", "packets are judged again"]);
-        let silent = look(62).lines;
+        assert_eq!(look(32).over, ["eth2: packets come again", "packets are judged again"]);
+        let silent = look(62).troubles;
         assert!(silent.contains(&"records wait and none was written for 31 seconds".to_owned()), "{silent:?}");
         gauges.written.store(1, Ordering::Relaxed);
-        let later = look(65).lines;
+        let later = look(65).over;
         assert!(later.contains(&"records are written again".to_owned()), "{later:?}");
         assert!(later.contains(&"eth1: no longer dropping".to_owned()), "a minute is over: {later:?}");
     }

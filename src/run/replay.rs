@@ -9,7 +9,7 @@ use crate::capture::{Access, FileSet};
 use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
 use crate::ops::Progress;
-use crate::ops::console;
+use crate::ops::console::{self, Level};
 use crate::ops::sandbox::Needs;
 use crate::output::Inputs;
 use crate::pipeline::{self, Overflow};
@@ -36,10 +36,6 @@ pub struct ReplayJob {
     pub output: Option<PathBuf>,
     /// Where a page of metrics goes in the end.
     pub metrics_file: Option<PathBuf>,
-    /// No summary, no progress.
-    pub is_quiet: bool,
-    /// More in the summary.
-    pub verbosity: u8,
     /// Rights are given up before the first octet is looked at.
     pub is_sandboxed: bool,
 }
@@ -58,7 +54,7 @@ const RECORD_BATCHES: usize = 64;
 pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     let (began, started) = (Instant::now(), now());
     // Before the files are opened: one of them may start a thread, and all are looked into.
-    confine(job.is_sandboxed.then(|| needs(job)).as_ref(), job.verbosity > 0)?;
+    confine(job.is_sandboxed.then(|| needs(job)).as_ref(), Level::Debug)?;
     let access = if job.workers == 0 { Access::Read } else { Access::Map };
     let mut files = FileSet::open(&job.files, access);
     let inputs = files.names().to_vec();
@@ -73,7 +69,7 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
     let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false })?;
     let mut book = Book::new(job.kinds, &job.settings, inputs);
-    let mut watcher = Watcher::new(began, !job.is_quiet);
+    let mut watcher = Watcher::new(began, console::tells(Level::Info));
     let run = || match job.workers {
         0 => inline(job, &mut files, &mut book, &mut sink, &mut watcher),
         workers => threaded(job, workers, &mut files, &mut book, &mut sink, &mut watcher),
@@ -96,14 +92,12 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     intake.check()?;
     let status = status(&job.judging, &book.tally, &intake);
     let code = status.0;
-    if !job.is_quiet {
+    if console::tells(Level::Info) {
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
     } else {
         intake.unreadable.iter().chain(&intake.damaged).for_each(|problem| console::error(problem));
     }
-    if job.verbosity > 0 {
-        console::line(&format!("{:?}", intake.counters));
-    }
+    console::debug(&format!("{:?}", intake.counters));
     if let Some(file) = metrics_file {
         let Intake { counters, captured, .. } = intake;
         let scores = &book.tally.scores;

@@ -41,12 +41,10 @@ impl Reporter {
     }
 
     /// Nobody waits for the threads: they end with the program.
-    pub(super) fn start(&mut self, gauges: &Arc<Gauges>, is_quiet: bool) -> Result<(), Failure> {
+    pub(super) fn start(&mut self, gauges: &Arc<Gauges>) -> Result<(), Failure> {
         self.gauges = Some(Arc::clone(gauges));
         if let Some(listener) = self.listener.take() {
-            if !is_quiet {
-                console::line(&format!("barewire: metrics at http://{}/metrics", listener.address()));
-            }
+            console::info(&format!("metrics at http://{}/metrics", listener.address()));
             let gauges = Arc::clone(gauges);
             spawn("metrics", move || {
                 listener.serve(&Pages { metrics: &|| gauges.page(), health: &gauges.health });
@@ -86,8 +84,10 @@ fn write_on(file: &Mutex<Option<PageFile>>, gauges: &Gauges) {
         let written = locked(file).as_ref().map(|file| file.write(&gauges.page()));
         let Some(written) = written else { return };
         let failure = written.err();
-        if let Some(failure) = failure.as_ref().filter(|_| !was_failing) {
-            console::error(&failure.message);
+        match &failure {
+            Some(failure) if !was_failing => console::warning(&failure.message),
+            None if was_failing => console::notice("the metrics file is written again"),
+            _ => {}
         }
         was_failing = failure.is_some();
         thread::sleep(FILE_EVERY);

@@ -7,6 +7,7 @@
 //! when the program runs again.
 
 use super::file::Tell;
+use crate::ops::console::Level;
 use crate::ops::folder_of;
 use crate::output::time_text;
 use crate::wire::Timestamp;
@@ -266,7 +267,7 @@ fn tidy_when_called(called: &Receiver<PathBuf>, rotation: &Rotation, tell: &Tell
     for target in called {
         let problems = tidy(&target, rotation);
         // The same trouble is told once, not at each call.
-        problems.iter().filter(|problem| !told.contains(problem)).for_each(|problem| tell(problem));
+        problems.iter().filter(|problem| !told.contains(problem)).for_each(|problem| tell(Level::Warning, problem));
         told = problems;
     }
 }

@@ -105,7 +105,7 @@ impl Sink {
         if is_special {
             return Self::open(Some(path), inputs);
         }
-        let tell = Arc::new(|line: &str| console::error(line));
+        let tell = Arc::new(console::log);
         let file = LiveFile::open(path, rotation, now(), tell).map_err(|error| opening(path, &error))?;
         Ok(Self::new(Out::Live(Box::new(file)), Some(path), inputs))
     }

@@ -14,9 +14,10 @@ use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Finding, Policy, Record};
 use crate::mail::Reason;
+use crate::ops::console::{self, Level};
+use crate::ops::counted;
 use crate::ops::notify::Notifier;
 use crate::ops::sandbox::{Needs, User};
-use crate::ops::{console, counted};
 use crate::output::Inputs;
 use crate::pipeline::{self, Dispatcher, Overflow};
 use crate::wire::{PacketRef, Timestamp};
@@ -62,8 +63,6 @@ pub struct WatchJob {
     pub reload: Box<dyn FnMut() -> Result<Reloaded, Failure>>,
     /// Where metrics can be read.
     pub metrics: MetricsOptions,
-    /// No statistics, no summary.
-    pub is_quiet: bool,
     /// Rights are given up before the first packet is looked at.
     pub is_sandboxed: bool,
     /// Whom to become then, by name or number; `None`: nobody, if root started the program.
@@ -80,6 +79,8 @@ pub struct Reloaded {
     pub ports: Ports,
     /// What the operator says of networks and accounts.
     pub policy: Arc<Policy>,
+    /// The least that is told.
+    pub level: Level,
     /// Options that have other values, which take a restart.
     pub unheeded: Vec<String>,
 }
@@ -127,7 +128,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let sink = Sink::open_live(job.output.as_deref(), input, job.rotation)?;
     let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
     let notifier = Notifier::from_environment();
-    confine(needs(&job, &lives)?.as_ref(), !job.is_quiet)?;
+    confine(needs(&job, &lives)?.as_ref(), Level::Info)?;
     let book = LiveBook::new(job.kinds, &job.settings, inputs.clone());
     let outlets = Outlets { scores: Arc::clone(&book.tally.scores), sink: Arc::clone(&sink.score), file: sink.gauge() };
     let gauges = Arc::new(Gauges::new(&inputs, job.workers, outlets));
@@ -160,11 +161,9 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         let (gauges, events) = (Arc::clone(&gauges), events.clone());
         captures.push(spawn(&format!("capture-{at}"), move || capture(live, dispatcher, &gauges, at, &events))?);
     }
-    reporter.start(&gauges, job.is_quiet)?;
+    reporter.start(&gauges)?;
     let started = start_line(&job);
-    if !job.is_quiet {
-        console::line(&format!("barewire: {started}"));
-    }
+    console::info(&started);
     notifier.ready(&started);
     wait(&mut job, &ended, &wakers, &gauges, &notifier);
     notifier.stopping();
@@ -198,8 +197,8 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let unwritten = unwritten.map(|_| (5, "not every record could be written".to_owned()));
     let status = unwritten.unwrap_or_else(|| status(&job.judging, &book.tally, &intake));
     let code = status.0;
-    if !job.is_quiet {
-        gauges.lines().iter().for_each(|line| console::line(line));
+    gauges.lines().iter().for_each(|line| console::info(line));
+    if console::tells(Level::Info) {
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
     }
     reporter.finish()?;
@@ -420,8 +419,9 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
             }
         }
         let looked = health.look(gauges, Instant::now());
-        looked.lines.iter().for_each(|line| console::error(line));
-        if !looked.lines.is_empty() {
+        looked.over.iter().for_each(|line| console::notice(line));
+        looked.troubles.iter().for_each(|line| console::warning(line));
+        if !(looked.over.is_empty() && looked.troubles.is_empty()) {
             notifier.status(&health.troubles().unwrap_or_else(|| start_line(job)));
         }
         gauges.health.set(health.troubles());
@@ -433,9 +433,10 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
         }
         let of = |name: &String| gauges.captures.iter().position(|capture| capture.interface == *name);
         locked(&gauges.missed).extend(looked.missed.iter().filter_map(of));
-        if !job.is_quiet && !job.statistics.is_zero() && told.elapsed() >= job.statistics {
+        if !job.statistics.is_zero() && told.elapsed() >= job.statistics {
             told = Instant::now();
-            gauges.lines().iter().for_each(|line| console::line(line));
+            gauges.lines().iter().for_each(|line| console::info(line));
+            console::debug(&gauges.detail());
         }
     }
 }
@@ -454,6 +455,7 @@ fn reload(job: &mut WatchJob, gauges: &Gauges) {
     for (interface, filter) in new.filters {
         let same = |live: &&mut LiveOptions| live.interface == interface && live.filter != filter;
         let Some(live) = job.live.iter_mut().find(same) else { continue };
+        console::debug(&format!("{interface}: another filter: {filter}"));
         live.filter.clone_from(&filter);
         let captures = gauges.captures.iter().filter(|capture| capture.interface == interface);
         captures.for_each(|capture| capture.filter.put(filter.clone()));
@@ -463,11 +465,10 @@ fn reload(job: &mut WatchJob, gauges: &Gauges) {
     }
     gauges.policy.put(new.policy);
     job.statistics = new.statistics;
-    if !job.is_quiet {
-        console::line("barewire: the configuration was read anew");
-    }
+    console::set_level(new.level);
+    console::notice("the configuration was read anew");
     if !new.unheeded.is_empty() {
-        console::line(&format!("barewire: after a restart only: {}", new.unheeded.join(", ")));
+        console::warning(&format!("after a restart only: {}", new.unheeded.join(", ")));
     }
 }
 

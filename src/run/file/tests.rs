@@ -76,7 +76,11 @@ impl Bench {
 
     fn try_open(&self, now: Timestamp) -> io::Result<LiveFile> {
         let said = Arc::clone(&self.said);
-        let tell = Arc::new(move |line: &str| said.lock().expect("no panic").push(line.to_owned()));
+        let tell = Arc::new(move |level, line: &str| {
+            if level < Level::Debug {
+                said.lock().expect("no panic").push(line.to_owned());
+            }
+        });
         let mut file = LiveFile::open(&self.path(), self.rotation, now, tell)?;
         let (room, calls) = (Arc::clone(&self.room), Arc::clone(&self.calls));
         file.put = Box::new(move |mut file, octets| {
