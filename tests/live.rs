@@ -119,11 +119,16 @@ fn a_quiet_interface_does_not_delay_the_end() {
 /// Logins by different clients; of three kinds, one in three is in fragments and one in a tunnel whose outer ports tell
 /// nothing of the connection.
 fn crowd(logins: u32, kinds: u32) -> Vec<Captured> {
+    crowd_from(2000, logins, kinds)
+}
+
+/// The same from another port of each client.
+fn crowd_from(port: u16, logins: u32, kinds: u32) -> Vec<Captured> {
     let vxlan = WRAPPINGS.iter().find(|wrapping| wrapping.name == "vxlan").expect("it is there");
     let text = "S: +OK ready\nC: USER bob\nS: +OK\nC: PASS made-up\nS: +OK in\nC: QUIT\nS: +OK";
     let mut frames = Vec::new();
     for number in 0..logins {
-        let client = Endpoint { address: Endpoint::v4(0x0a00_0000 + number), port: 2000 };
+        let client = Endpoint { address: Endpoint::v4(0x0a00_0000 + number), port };
         let server = Endpoint { address: Endpoint::v4(0xc633_6401), port: 110 };
         for packet in Transcript::parse(110, text).between(client, server).play() {
             let ip = packet.octets(Link::Raw);
@@ -371,6 +376,35 @@ fn a_configuration_is_read_anew_while_it_runs_or_stays_as_it_is() {
     assert!(sensor.said().contains("barewire: error: the configuration stays"), "{}", sensor.said());
     assert!(!sensor.said().contains("packets captured"), "it is quiet by now:\n{}", sensor.said());
     assert_eq!(Records::read(&output).logins.len(), 30, "sent twice, watched once:\n{}", sensor.said());
+}
+
+#[test]
+fn a_finding_that_occurs_again_is_told_again_with_its_count() {
+    if skipped(&["ip", "python3"]) {
+        return;
+    }
+    let scratch = Scratch::new("again");
+    let net = QuietNet::new("again");
+    let (sent, output) = (scratch.path("sent.pcap"), scratch.path("out.ndjson"));
+    let mut sensor =
+        Watched::start(net.program(BAREWIRE).args(["watch", "-i", "quiet0", "--roll-up", "1", "-o"]).arg(&output));
+    sensor.wait_for_line("listening on");
+    let counts = || -> Vec<u64> {
+        let records = Records::read(&output);
+        let passwords = records.findings.iter().filter(|finding| at(finding, "/event/action") == "cleartext-password");
+        passwords.map(|finding| finding.pointer("/barewire/count").and_then(Value::as_u64).unwrap_or(0)).collect()
+    };
+    for told in [&[1][..], &[1, 2], &[1, 2, 3]] {
+        fs::write(&sent, pcap(&crowd_from(3000 + told.len() as u16, 1, 1))).expect("the capture");
+        net.send(&sent);
+        let asked = Instant::now();
+        while counts() != told {
+            assert!(asked.elapsed() < net::PATIENCE, "{:?}\n{}", counts(), sensor.said());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
+    assert_eq!(counts(), [1, 2, 3], "nothing is told again at the end");
 }
 
 #[test]

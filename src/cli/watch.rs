@@ -41,6 +41,10 @@ pub(super) struct Watch {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Output")]
     stats: u32,
 
+    /// Seconds after which a finding that occurred again is told again, with its count. 0: only at the end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, help_heading = "Output")]
+    roll_up: u32,
+
     /// Seconds without a packet after which an interface is told to be silent. 0: never.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "Output")]
     silent_after: u32,
@@ -48,6 +52,7 @@ pub(super) struct Watch {
     /// Per cent of an interface's packets that may be dropped within a minute before it is told.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, help_heading = "Output")]
     drop_alarm: f64,
+
     /// Put the output file away before it grows beyond so many MiB, and begin a new one. The old one's name is then
     /// FILE.20261129T014500.123456Z, the time in UTC.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
@@ -109,6 +114,7 @@ impl Watch {
             fanout: self.fanout.into(),
             metrics: run::MetricsOptions { listen: self.metrics.address()?, file: common.metrics_file.clone() },
             statistics: Duration::from_secs(self.stats.into()),
+            roll_up: Duration::from_secs(self.roll_up.into()),
             alarms: run::Alarms {
                 silent_after: Duration::from_secs(self.silent_after.into()),
                 drop_percent: self.drop_alarm,

@@ -28,8 +28,10 @@ pub struct Collected {
     pub clients: u64,
     /// Distinct users.
     pub users: u64,
-    /// It says more than it did when it was added first.
+    /// It says more than it did when it was told last.
     pub is_revised: bool,
+    /// Of `count`, what roll-ups have told; 0 before the first.
+    pub told: u64,
 }
 
 /// All findings of a run, bounded.
@@ -113,7 +115,8 @@ impl Collector {
                 all.push(Held::new(uid, &finding, store));
                 let (clients, users) = (u64::from(finding.flow.is_some()), u64::from(finding.user.is_some()));
                 let at = finding.at;
-                Some(Collected { uid, count: 1, first: at, last: at, clients, users, is_revised: false, finding })
+                let (count, is_revised, told) = (1, false, 0);
+                Some(Collected { uid, count, first: at, last: at, clients, users, is_revised, told, finding })
             }
         }
     }
@@ -133,11 +136,54 @@ impl Collector {
         }
     }
 
+    /// Shows all findings, by the time of their last occurrence, and goes on counting them. Those for which `tell` says
+    /// that they are told now are so until they occur again.
+    ///
+    /// # Errors
+    ///
+    /// What `tell` gives; those that were told before it are told.
+    pub fn roll_up<E>(&mut self, mut tell: impl FnMut(&Collected) -> Result<bool, E>) -> Result<(), E> {
+        let gives_way = give_way(&self.all, &self.store);
+        let mut order: Vec<(PacketRef, u32)> = (0..).zip(&self.all).map(|(at, held)| (held.last(), at)).collect();
+        order.sort_unstable();
+        for (_, at) in order.into_iter().filter(|(_, at)| !gives_way[*at as usize]) {
+            let held = &mut self.all[at as usize];
+            if tell(&held.unpack(&self.store))? {
+                held.note_told(&self.store);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets findings that occurred last before that time, once `seen` has seen them.
+    pub fn forget(&mut self, before: Timestamp, mut seen: impl FnMut(&Collected)) {
+        let Self { all, store, .. } = self;
+        let held_before = all.len();
+        all.retain(|held| {
+            let is_kept = held.last().time >= before;
+            if !is_kept {
+                seen(&held.unpack(store));
+                store.forget(held);
+            }
+            is_kept
+        });
+        if all.len() < held_before {
+            self.index = HashTable::with_capacity(all.len());
+            for (at, held) in (0..).zip(all.iter()) {
+                let again = |at: &u32| store.hash(all[*at as usize].uid);
+                self.index.insert_unique(store.hash(held.uid), at, again);
+            }
+            store.tidy(all);
+            all.shrink_to(all.len() * 2);
+        }
+    }
+
     /// Takes all findings, by the time of their last occurrence.
     pub fn drain(&mut self) -> Drained {
         self.index = HashTable::new();
         let (mut all, store) = (std::mem::take(&mut self.all), std::mem::take(&mut self.store));
-        give_way(&mut all, &store);
+        let mut gives_way = give_way(&all, &store).into_iter();
+        all.retain(|_| !gives_way.next().unwrap_or_default());
         // Times are at hand and nearly always tell; the rest of the order is looked up for equal ones only.
         let mut order: Vec<(Timestamp, u32)> = (0..).zip(&all).map(|(at, held)| (held.last().time, at)).collect();
         order.sort_unstable();
@@ -172,9 +218,9 @@ fn count(held: &mut Held, finding: &Finding, store: &mut Store) {
 /// Who a finding about a name or an offer is about: server, and client and user where they matter.
 type About = (Endpoint, Protocol, Option<(u128, Text)>);
 
-/// Weaker findings leave where a stronger one says the same: an advertised login once one was accepted, a name once a
-/// secret of its owner was seen.
-fn give_way(all: &mut Vec<Held>, store: &Store) {
+/// Which findings say no more than a stronger one: an advertised login once one was accepted, a name once a secret of its
+/// owner was seen.
+fn give_way(all: &[Held], store: &Store) -> Vec<bool> {
     use FindingId::{
         CleartextBearerToken, CleartextPassword, CleartextUsername, CrackableAuthExchange, PlaintextAuthAdvertised,
         ServerAcceptsCleartextAuth, StarttlsNotOffered, StarttlsOfferedUnused, StarttlsStripped,
@@ -204,13 +250,14 @@ fn give_way(all: &mut Vec<Held>, store: &Store) {
     let view = |held: &Held| held.about(store).0.and_then(|Flow { protocol, isns, .. }| Some((protocol, isns?)));
     let is_stripped = |held: &&Held| held.id == StarttlsStripped;
     let stripped: HashSet<_, RandomState> = all.iter().filter(is_stripped).filter_map(view).collect();
-    all.retain(|held| match held.id {
+    let gives_way = |held: &Held| match held.id {
         StarttlsNotOffered | StarttlsOfferedUnused if held.count() == 1 && !stripped.is_empty() => {
-            view(held).is_none_or(|view| !stripped.contains(&view))
+            view(held).is_some_and(|view| stripped.contains(&view))
         }
-        PlaintextAuthAdvertised | CleartextUsername => about(held).is_none_or(|about| !stronger.contains(&about)),
-        _ => true,
-    });
+        PlaintextAuthAdvertised | CleartextUsername => about(held).is_some_and(|about| stronger.contains(&about)),
+        _ => false,
+    };
+    all.iter().map(gives_way).collect()
 }
 
 /// The occurrence that says most comes first: a success more than any number of failures, then the earliest.
@@ -246,5 +293,38 @@ mod tests {
         let [collected] = &collector.drain().collect::<Vec<_>>()[..] else { panic!("one finding") };
         assert_eq!((collected.count, collected.last.number, collected.is_revised), (1, 2, true));
         assert_eq!(collected.finding.places().len(), 3);
+    }
+
+    #[test]
+    fn a_roll_up_tells_what_is_new_and_what_is_old_is_forgotten() {
+        let told = |seconds: u64, name: &str| {
+            let at = PacketRef { time: Timestamp(seconds * 1_000_000_000), ..PacketRef::default() };
+            let mut finding = Finding::new(FindingId::CredentialReuse, None, at, Confidence::Confirmed);
+            (finding.id, finding.uid) = (FindingId::CoverageGap, Some(Uid::restored([name.len() as u8; 10])));
+            finding
+        };
+        let mut collector = Collector::new(10, Vec::new());
+        let rolled_up = |collector: &mut Collector| {
+            let mut counts = Vec::new();
+            let done: Result<(), ()> = collector.roll_up(|collected| {
+                let is_new = collected.count > collected.told.max(1);
+                counts.extend(is_new.then_some((collected.count, collected.told)));
+                Ok(is_new)
+            });
+            done.map(|()| counts).expect("no error")
+        };
+        for (seconds, name) in [(1, "a"), (1, "bb"), (2, "bb")] {
+            collector.add(told(seconds, name));
+        }
+        assert_eq!(rolled_up(&mut collector), [(2, 0)]);
+        assert_eq!(rolled_up(&mut collector), []);
+        assert!(collector.add(told(9, "bb")).is_none(), "it goes on being counted");
+        assert_eq!(rolled_up(&mut collector), [(3, 2)]);
+        let mut forgotten = Vec::new();
+        collector.forget(Timestamp(5_000_000_000), |gone| forgotten.push(gone.count));
+        assert_eq!((forgotten, collector.len()), (vec![1], 1));
+        assert!(collector.add(told(10, "bb")).is_none(), "it is found all the same");
+        assert!(collector.add(told(10, "a")).is_some(), "it is new again");
+        assert_eq!(collector.drain().map(|collected| collected.count).collect::<Vec<_>>(), [1, 4]);
     }
 }

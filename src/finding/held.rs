@@ -49,6 +49,8 @@ pub(super) struct More {
     pub(super) first: PacketRef,
     pub(super) last: PacketRef,
     pub(super) is_revised: bool,
+    /// Of the count, what a roll-up has told.
+    pub(super) told: u64,
     /// Clients and users, as many as there are.
     pub(super) counted: [u64; 2],
     /// Only where the key does not fix client and user already.
@@ -112,7 +114,8 @@ impl Held {
                 distinct
             });
             let (at, counted) = (self.at, self.has.map(u64::from));
-            self.more = Some(Box::new(More { count: 1, first: at, last: at, is_revised: false, counted, distinct }));
+            let (count, is_revised, told) = (1, false, 0);
+            self.more = Some(Box::new(More { count, first: at, last: at, is_revised, told, counted, distinct }));
         }
         self.more.as_mut().expect("it was put there")
     }
@@ -123,6 +126,12 @@ impl Held {
 
     pub(super) fn count(&self) -> u64 {
         self.more.as_ref().map_or(1, |more| more.count)
+    }
+
+    /// A roll-up has told all that there is.
+    pub(super) fn note_told(&mut self, store: &Store) {
+        let more = self.more_mut(store);
+        (more.told, more.is_revised) = (more.count, false);
     }
 
     pub(super) fn last(&self) -> PacketRef {
@@ -171,11 +180,11 @@ impl Held {
             uid: None,
         };
         let once = |has: bool| u64::from(has);
-        let (count, first, last, is_revised, [clients, users]) = match &self.more {
-            None => (1, self.at, self.at, false, self.has.map(once)),
-            Some(more) => (more.count, more.first, more.last, more.is_revised, more.counted),
+        let (count, first, last, is_revised, told, [clients, users]) = match &self.more {
+            None => (1, self.at, self.at, false, 0, self.has.map(once)),
+            Some(more) => (more.count, more.first, more.last, more.is_revised, more.told, more.counted),
         };
-        Collected { finding, uid: self.uid, count, first, last, clients, users, is_revised }
+        Collected { finding, uid: self.uid, count, first, last, clients, users, is_revised, told }
     }
 }
 
@@ -191,6 +200,11 @@ impl Store {
     /// Gives the room of what stood there before back, when it is most of all.
     pub(super) fn tidy(&mut self, all: &mut [Held]) {
         self.arena.tidy(all.iter_mut().map(|held| &mut held.packed));
+    }
+
+    /// One is no longer held.
+    pub(super) fn forget(&mut self, held: &Held) {
+        self.arena.waste(held.packed);
     }
 
     fn pack(&mut self, finding: &Finding) -> Place {

@@ -168,10 +168,10 @@ pub fn is_counted_late(id: FindingId) -> bool {
     gives_way || id.entry().key == Key::Fingerprint
 }
 
-/// The series and the occurrences of a drained finding.
+/// The series of a finding that is told, and its occurrences since it was told last.
 #[must_use]
 pub fn drained(collected: &Collected) -> (FindingSeries, u64) {
-    (FindingSeries::of(&collected.finding), collected.count)
+    (FindingSeries::of(&collected.finding), collected.count - collected.told)
 }
 
 /// Frames of one interface.

@@ -210,6 +210,7 @@ fn collected(id: FindingId) -> Collected {
         clients: 3,
         users: 2,
         is_revised: false,
+        told: 0,
     }
 }
 

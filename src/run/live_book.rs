@@ -4,7 +4,7 @@ use super::book::Tally;
 use super::sink::Sink;
 use super::{Failure, Kinds};
 use crate::engine::Settings;
-use crate::finding::{Collector, Correlator, Finding, FindingId, Key, Policy, Record};
+use crate::finding::{Collected, Collector, Correlator, Finding, FindingId, Key, Policy, Record};
 use crate::ops::metrics::FindingSeries;
 use crate::output::Event;
 use crate::wire::Timestamp;
@@ -18,11 +18,16 @@ pub(super) struct LiveBook {
     correlator: Correlator,
     /// Time of the packet up to which connections were judged against each other.
     correlated: Timestamp,
+    /// Of the latest packet that brought something to light.
+    latest: Timestamp,
     pub(super) tally: Tally,
 }
 
 /// Connections are judged against each other so often, in nanoseconds of packet time.
 const CORRELATE_EVERY_NS: u64 = 10 * 1_000_000_000;
+
+/// A finding that has not occurred for so long is new when it does again, in nanoseconds of packet time: a day.
+const FORGET_AFTER_NS: u64 = 24 * 3600 * 1_000_000_000;
 
 impl LiveBook {
     pub(super) fn new(kinds: Kinds, settings: &Settings, inputs: Vec<String>) -> Self {
@@ -32,6 +37,7 @@ impl LiveBook {
             collector: Collector::new(settings.limits.findings, inputs),
             correlator: Correlator::default(),
             correlated: Timestamp(0),
+            latest: Timestamp(0),
             tally: Tally::default(),
         }
     }
@@ -43,9 +49,8 @@ impl LiveBook {
 
     /// Takes records and writes what is new.
     pub(super) fn add(&mut self, records: Vec<Record>, sink: &mut Sink) -> Result<(), Failure> {
-        let mut latest = self.correlated;
         for record in records {
-            latest = latest.max(record.at().time);
+            self.latest = self.latest.max(record.at().time);
             match record {
                 Record::Finding(finding) => self.add_finding(*finding, sink)?,
                 Record::Login(login) => {
@@ -64,8 +69,8 @@ impl LiveBook {
                 }
             }
         }
-        if latest.since(self.correlated) >= CORRELATE_EVERY_NS || self.correlator.is_full() {
-            self.correlated = latest;
+        if self.latest.since(self.correlated) >= CORRELATE_EVERY_NS || self.correlator.is_full() {
+            self.correlated = self.latest;
             self.correlate(sink)?;
         }
         sink.flush()
@@ -95,28 +100,46 @@ impl LiveBook {
         Ok(())
     }
 
+    /// Writes every finding that occurred again since it was told last, with its count, and what came to say more; the
+    /// identity is the same as before. Forgets those that have not occurred for a day.
+    pub(super) fn roll_up(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        let Self { kinds, collector, tally, latest, .. } = self;
+        collector.roll_up(|collected| write_again(collected, *kinds, tally, sink))?;
+        collector.forget(Timestamp(latest.0.saturating_sub(FORGET_AFTER_NS)), |gone| tally.finding(gone));
+        sink.flush()
+    }
+
     /// The capture is over: judges what is left and writes the counts.
     pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Failure> {
         self.correlate(sink)?;
         self.write_counts(sink)
     }
 
-    /// Writes every finding that occurred more than once with its count, and what came to say more; the identity is the
-    /// same as before.
+    /// A last roll-up, after which nothing is known any more.
     fn write_counts(&mut self, sink: &mut Sink) -> Result<(), Failure> {
         for collected in self.collector.drain() {
             self.tally.finding(&collected);
-            if waits_for_the_end(&collected.finding) {
-                self.tally.scores.all_of(&collected);
-            }
-            if self.kinds.findings
-                && (collected.count > 1 || collected.is_revised || waits_for_the_end(&collected.finding))
-            {
-                sink.write(&Event::Finding(&collected))?;
-            }
+            write_again(&collected, self.kinds, &self.tally, sink)?;
         }
         sink.flush()
     }
+}
+
+/// Writes a finding if there is more to tell than there was. Whether there was.
+fn write_again(collected: &Collected, kinds: Kinds, tally: &Tally, sink: &mut Sink) -> Result<bool, Failure> {
+    let waits = waits_for_the_end(&collected.finding);
+    // The first occurrence was told as it came.
+    let told = collected.told.max(u64::from(!waits));
+    if collected.count <= told && !collected.is_revised {
+        return Ok(false);
+    }
+    if waits {
+        tally.scores.all_of(collected);
+    }
+    if kinds.findings {
+        sink.write(&Event::Finding(collected))?;
+    }
+    Ok(true)
 }
 
 /// What a server merely advertises is nothing to add once it has accepted a login, and that may come at any time: it is

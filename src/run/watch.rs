@@ -51,6 +51,8 @@ pub struct WatchJob {
     pub rotation: Rotation,
     /// Between two looks at the statistics; zero: only at the end.
     pub statistics: Duration,
+    /// Between two tellings of findings that occur again; zero: only at the end.
+    pub roll_up: Duration,
     /// What the filter lets through, in a few words.
     pub watches: String,
     /// The key of fingerprints is one that is kept.
@@ -139,9 +141,10 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let (dispatchers, feeds) = pipeline::channels(lives.len(), job.workers, Overflow::Drop);
     let (send, receive) = bounded(RECORD_BATCHES);
     let writer = {
+        let roll_up = job.roll_up;
         let (gauges, events) = (Arc::clone(&gauges), events.clone());
         spawn("output", move || {
-            let written = write(receive, book, sink, &gauges);
+            let written = write(receive, book, sink, &gauges, roll_up);
             if written.is_err() {
                 gauges.health.set(Some("records cannot be written; standard error says why".to_owned()));
                 let _ = events.try_send(Event::OutputFailed);
@@ -360,7 +363,9 @@ fn write(
     mut book: LiveBook,
     mut sink: Sink,
     gauges: &Gauges,
+    roll_up: Duration,
 ) -> Result<(LiveBook, Option<String>), Failure> {
+    let mut rolled_up = Instant::now();
     loop {
         let received = receive.recv_timeout(FILE_TICK);
         if gauges.is_reopening.swap(false, Ordering::AcqRel) {
@@ -373,6 +378,10 @@ fn write(
         let missed = std::mem::take(&mut *locked(&gauges.missed));
         if !missed.is_empty() {
             book.add(missed.into_iter().map(|capture| missing(gauges, capture)).collect(), &mut sink)?;
+        }
+        if !roll_up.is_zero() && rolled_up.elapsed() >= roll_up {
+            rolled_up = Instant::now();
+            book.roll_up(&mut sink)?;
         }
         let (records, brought) = match received {
             Ok(received) => received,
