@@ -11,11 +11,11 @@
 //! * [`engine`]: the only door into the core. [`limits`]: every bound on one page.
 //!
 //! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`]
-//! (the only place that knows JSON), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
+//! (the only place that knows JSON), [`sink`] (receivers of records, each behind a spool), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
 //! typed), and [`run`], which alone starts threads and reads clocks.
 //!
 //! Dependencies run downward only:
-//! `cli -> run -> {capture, pipeline, output, ops} -> engine -> finding -> mail -> stream -> wire`.
+//! `cli -> run -> {capture, pipeline, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.
 
 pub mod capture;
 pub mod cli;
@@ -28,6 +28,7 @@ pub mod output;
 pub mod pipeline;
 pub mod run;
 pub mod secret;
+pub mod sink;
 pub mod stream;
 #[doc(hidden)]
 pub mod testing;

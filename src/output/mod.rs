@@ -16,8 +16,10 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 mod time;
+mod written;
 
 pub use schema::SCHEMA;
+pub use written::{Form, Written};
 
 use crate::finding::{Collected, Login, Session};
 

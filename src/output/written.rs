@@ -1,0 +1,64 @@
+//! Records read back from their lines, for receivers that take other forms or need parts of them.
+
+use serde_json::Value;
+
+/// Forms in which records can be delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Elastic Common Schema, as records are written.
+    #[default]
+    Ecs,
+}
+
+/// A record read back from its line.
+pub struct Written {
+    record: Value,
+}
+
+impl Written {
+    /// Of a line with or without its line feed; `None` if it is no record.
+    #[must_use]
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        let record: Value = serde_json::from_slice(line).ok()?;
+        let is_record = record.pointer("/event/id").is_some_and(Value::is_string);
+        is_record.then_some(Self { record })
+    }
+
+    /// The text at a place, such as `/event/action`; empty where there is none.
+    #[must_use]
+    pub fn text(&self, place: &str) -> &str {
+        self.record.pointer(place).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The number at a place.
+    #[must_use]
+    pub fn number(&self, place: &str) -> Option<u64> {
+        self.record.pointer(place).and_then(Value::as_u64)
+    }
+
+    /// What the record is about: the name of a finding, or the kind of record.
+    #[must_use]
+    pub fn action(&self) -> &str {
+        self.text("/event/action")
+    }
+
+    /// What tells this record from all others in a store: `event.id`, and for a finding that is told again with its count
+    /// also the second of its last occurrence. The same record sent twice has the same.
+    #[must_use]
+    pub fn document_id(&self) -> String {
+        let id = self.text("/event/id");
+        if self.number("/barewire/count").unwrap_or(1) == 1 {
+            return id.to_owned();
+        }
+        let last = self.text("/barewire/last_seen");
+        let second: String = last.chars().take(19).filter(char::is_ascii_alphanumeric).collect();
+        format!("{id}-{second}")
+    }
+
+    /// What records of one connection have in common, else the record's own identity.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        let community = self.text("/network/community_id");
+        if community.is_empty() { self.text("/event/id") } else { community }
+    }
+}
