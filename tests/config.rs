@@ -51,8 +51,20 @@ fn the_example_has_every_key_and_each_line_of_it_is_valid() {
     let is_key = |line: &&str| line.starts_with('#') && line.split(' ').nth(1) == Some("=");
     let keys: Vec<&str> = printed.lines().filter(is_key).collect();
     assert!(keys.len() > 15, "{printed}");
+    let (options, sinks) = printed.split_once("# Receivers of records").expect("the sinks come last");
+    let mut tables = sinks.split("\n#[sinks.my-");
+    let common = tables.next().unwrap_or_default();
+    let uncommented = |text: &str| -> String {
+        text.lines().filter(is_key).map(|line| format!("{}\n", &line[1..])).collect::<String>()
+    };
+    for table in tables {
+        let (kind, keys) = table.split_once("]\n").expect("a table");
+        let text = format!("[sinks.my-{kind}]\n{}{}", uncommented(common), uncommented(keys));
+        assert_eq!(barewire::cli::fault_of_config(&text), None, "{text}");
+        assert!(text.contains(&format!("type = \"{kind}\"")), "{text}");
+    }
     let mut table = "";
-    for line in printed.lines() {
+    for line in options.lines() {
         table = if line.starts_with('[') { line } else { table };
         let key = line.trim_start_matches('#').split(' ').next().unwrap_or_default();
         // A file that is not there, and a folder.

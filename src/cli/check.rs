@@ -27,6 +27,9 @@ impl CheckConfig {
         for command in config::COMMANDS.into_iter().filter(|command| parser.find_subcommand(command).is_some()) {
             text += &in_force(&parser, &config, command)?;
         }
+        for sink in config.sinks {
+            text += &format!("\nsinks.{}:\n{}", sink.name, sink.in_force()?);
+        }
         console::data(&format!("{} is valid.\n{text}", self.file.display())).map(|()| 0)
     }
 }

@@ -4,6 +4,7 @@
 //! file, the environment, what was typed. Whatever the parser would refuse on the command line is refused here by the
 //! line it stands in.
 
+use super::sinks::{self, SINKS, Sink, sinks_of};
 use super::{Failure, refusal};
 use crate::ops::wrapped;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
@@ -20,6 +21,8 @@ const ONLY_TYPED: [&str; 3] = ["help", "version", "config"];
 /// What a file says.
 pub(super) struct Config {
     entries: Vec<Entry>,
+    /// In the order of their names.
+    pub(super) sinks: Vec<Sink>,
 }
 
 struct Entry {
@@ -58,10 +61,15 @@ impl Config {
             let line = error.span().map_or(0, |span| line_of(span.start));
             failed(&format!("line {line}: {}", error.message().lines().next().unwrap_or_default()))
         })?;
-        let mut entries = Vec::new();
+        let (mut entries, mut sinks) = (Vec::new(), Vec::new());
         for (key, value) in table.get_ref() {
             let refuse = |at: usize, what: &str| failed(&format!("line {}: {what}", line_of(at)));
             let command = COMMANDS.into_iter().find(|command| *command == key.get_ref());
+            if key.get_ref() == SINKS {
+                sinks =
+                    sinks_of(value.get_ref()).map_err(|(at, what)| refuse(at.unwrap_or(key.span().start), &what))?;
+                continue;
+            }
             match (command, value.get_ref()) {
                 (Some(command), DeValue::Table(own)) => {
                     for (key, value) in own {
@@ -80,7 +88,7 @@ impl Config {
         }
         // What is for one command comes after what is for all.
         entries.sort_by_key(|entry| entry.command.is_some());
-        Ok(Self { entries })
+        Ok(Self { entries, sinks })
     }
 
     /// The parser with the file's values as its defaults.
@@ -132,11 +140,16 @@ fn entry(cli: &Command, command: Option<&'static str>, key: &str, value: &DeValu
     let Some(arg) = places.clone().find_map(|command| option(cli, command, key)) else {
         return Err(unknown(cli, command, key, &places.flat_map(|own| options(cli, own)).collect::<Vec<_>>()));
     };
+    Ok(Entry { command, key: key.to_owned(), values: values_of(arg, key, value)? })
+}
+
+/// A value as it would be typed, if the option takes it.
+pub(super) fn values_of(arg: &Arg, key: &str, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let values = words(arg, value).map_err(|what| format!("{key}: {what}"))?;
     for value in &values {
         try_one(arg, value).map_err(|what| format!("{key}: {what}"))?;
     }
-    Ok(Entry { command, key: key.to_owned(), values })
+    Ok(values)
 }
 
 /// Names the nearest key, or the table where it belongs.
@@ -146,7 +159,13 @@ fn unknown(cli: &Command, command: Option<&str>, key: &str, known: &[&Arg]) -> S
         return format!("{key} is no key of {command}; it belongs to [{elsewhere}]");
     }
     let tables = COMMANDS.into_iter().filter(|_| command.is_none());
-    let near = known.iter().filter_map(|arg| arg.get_long()).chain(tables).filter(|known| likeness(key, known) > 0.7);
+    let sinks = command.is_none().then_some(SINKS);
+    no_key(key, known.iter().filter_map(|arg| arg.get_long()).chain(tables).chain(sinks))
+}
+
+/// Names the nearest of those that there are.
+pub(super) fn no_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let near = known.filter(|known| likeness(key, known) > 0.7);
     match near.max_by(|one, other| likeness(key, one).total_cmp(&likeness(key, other))) {
         Some(nearest) => format!("there is no key '{key}'; did you mean '{nearest}'?"),
         None => format!("there is no key '{key}'; 'barewire --generate config' prints all of them"),
@@ -194,7 +213,7 @@ fn word(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-fn is_flag(arg: &Arg) -> bool {
+pub(super) fn is_flag(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue)
 }
 
@@ -231,7 +250,7 @@ pub(super) fn example(cli: &Command) -> String {
         }
         own.into_iter().for_each(|arg| text += &example_of(arg));
     }
-    text
+    text + &sinks::example()
 }
 
 const EXAMPLE_HEAD: &str = "\
@@ -241,7 +260,7 @@ const EXAMPLE_HEAD: &str = "\
 ";
 
 /// Values for options that have no default.
-const EXAMPLES: [(&str, &str); 14] = [
+const EXAMPLES: [(&str, &str); 15] = [
     ("bpf", "\"tcp port 143 or tcp port 110\""),
     ("interface", "[\"eth1\"]"),
     ("jobs", "2"),
@@ -252,6 +271,7 @@ const EXAMPLES: [(&str, &str); 14] = [
     ("privileged-users", "[\"root\", \"postmaster\"]"),
     ("rotate-keep", "30"),
     ("rotate-size", "100"),
+    ("spool", "\"/var/lib/barewire/spool\""),
     ("tls-ports", "{ imap = [993, 1993] }"),
     ("trusted-segments", "[\"10.8.0.0/16\", \"2001:db8::/32\"]"),
     ("user", "\"barewire\""),

@@ -12,6 +12,7 @@ mod generate;
 mod metrics;
 mod options;
 mod replay;
+mod sinks;
 #[cfg(feature = "live")]
 mod watch;
 

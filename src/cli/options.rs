@@ -1,6 +1,8 @@
 //! Options that commands share, and the step from what was typed to what it means.
 
 use super::Failure;
+use super::config::Config;
+use super::sinks::Sink;
 use crate::engine::{Ports, Settings};
 use crate::finding::{Policy, SEVERITIES, Segment, WeakSecrets};
 use crate::limits::Limits;
@@ -9,7 +11,9 @@ use crate::ops::console::Level;
 use crate::ops::folder_of;
 use crate::run::{Judging, Kinds};
 use crate::secret::FingerprintKey;
-use clap::{Args, ValueEnum};
+use crate::sink::Receiver;
+use crate::sink::spool::WhenFull;
+use clap::{Args, CommandFactory as _, ValueEnum};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
@@ -53,6 +57,11 @@ pub(super) struct Common {
     /// Write records to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Option<PathBuf>,
+
+    /// Folder where records wait until the receivers in [sinks] have confirmed them. By default the folder that a service
+    /// manager gives.
+    #[arg(long, value_name = "FOLDER", env = "BAREWIRE_SPOOL", hide_env = true, help_heading = "Output")]
+    spool: Option<PathBuf>,
 
     /// Key of the fingerprints: 32 octets or 64 hexadecimal digits in a file that only its owner can read.
     /// Without it a random key is used for this run and forgotten.
@@ -239,6 +248,26 @@ impl Common {
         };
         let limits = Limits::of_memory(self.max_memory as usize * MIB);
         Ok(Settings { limits, ports: self.ports(), key, policy: self.policy()? })
+    }
+
+    /// The receivers that the configuration names, connected to nothing yet.
+    pub(super) fn receivers(&self, when_full: WhenFull) -> Result<Vec<Receiver>, Failure> {
+        let Some(path) = &self.config else { return Ok(Vec::new()) };
+        let mut parser = super::Cli::command();
+        parser.build();
+        let sinks = Config::read(path, &parser)?.sinks;
+        let mut spool = None;
+        if !sinks.is_empty() {
+            let state = std::env::var_os("STATE_DIRECTORY").filter(|folder| !folder.is_empty());
+            spool = self.spool.clone().or_else(|| state.map(|folder| Path::new(&folder).join("spool")));
+        }
+        let make = |sink: Sink| {
+            let spool = spool.clone().ok_or_else(|| {
+                Failure::usage(format!("sinks.{}: name the folder where records wait with 'spool'", sink.name))
+            })?;
+            sink.receiver(&spool, when_full)
+        };
+        sinks.into_iter().map(make).collect()
     }
 
     /// Reads whatever the options name, and opens nothing for writing.

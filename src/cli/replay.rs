@@ -4,6 +4,7 @@ use super::Failure;
 use super::options::Common;
 use crate::ops::console;
 use crate::run;
+use crate::sink::spool::WhenFull;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -25,13 +26,14 @@ impl Replay {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
         console::set_level(common.level());
-        run::replay(&run::ReplayJob {
+        run::replay(run::ReplayJob {
             files: self.files,
             settings: common.settings()?,
             kinds: common.kinds(),
             judging: common.judging(),
             workers: common.workers(),
             output: common.output.clone(),
+            receivers: common.receivers(WhenFull::Block)?,
             metrics_file: common.metrics_file.clone(),
             is_sandboxed: !common.no_sandbox,
         })

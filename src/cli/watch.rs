@@ -7,6 +7,7 @@ use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
 use crate::ops::console;
 use crate::run::{self, Rotation};
+use crate::sink::spool::WhenFull;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -132,6 +133,7 @@ impl Watch {
             judging: common.judging(),
             workers: common.workers().max(1),
             output: common.output.clone(),
+            receivers: common.receivers(WhenFull::DropOldest)?,
             rotation,
             is_sandboxed: !common.no_sandbox,
             user: self.user.clone(),

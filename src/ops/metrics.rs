@@ -220,16 +220,39 @@ impl RecordCounts {
 }
 
 /// Records handed to one output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkCounts {
-    /// What kind of output: `stdout`, `file`.
-    pub name: &'static str,
-    /// Handed on to the system.
+    /// `stdout`, `file`, or what the configuration calls a sink.
+    pub name: String,
+    /// Handed on to the system, or confirmed by the receiver.
     pub written: u64,
+    /// The receiver had them before.
+    pub duplicates: u64,
+    /// The receiver will never take them.
+    pub refused: u64,
     /// Not written because the reader had gone.
     pub discarded: u64,
-    /// Of which not all may be written, because writing failed.
+    /// Lost: of which not all may be written because writing failed, or given up for want of room.
     pub failed: u64,
+    /// Of what waits for it.
+    pub spool: Option<SpoolCounts>,
+}
+
+/// Records that wait for one receiver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpoolCounts {
+    /// On disk.
+    pub octets: u64,
+    /// On disk at most.
+    pub limit: u64,
+    /// Records, those included that the disk does not take now.
+    pub records: u64,
+    /// Time of the packet of the oldest; now, where none waits.
+    pub oldest: Timestamp,
+    /// Attempts that failed and are made again.
+    pub troubles: u64,
+    /// How long receivers took to confirm what was sent at once.
+    pub delay: Delay,
 }
 
 /// How long after their packets records were written.
@@ -300,16 +323,26 @@ impl Samples<'_> {
         let _ = writeln!(self.page, "{end} {value}");
     }
 
-    fn histogram(&mut self, delay: &Delay) {
+    /// One histogram; as many values as there are labels.
+    fn histogram(&mut self, values: &[&str], delay: &Delay) {
+        let mut of_series = String::new();
+        for (label, of_label) in self.labels.iter().zip(values) {
+            let _ = write!(of_series, "{label}=\"");
+            escape(of_label, &mut of_series);
+            of_series.push_str("\",");
+        }
         let name = self.name;
         let mut records = 0;
         for (bound, of_bucket) in DELAY_BOUNDS_US.iter().zip(delay.buckets) {
             records += of_bucket;
-            let _ = writeln!(self.page, "{name}_bucket{{le=\"{}\"}} {records}", seconds(*bound, 1_000_000));
+            let _ = writeln!(self.page, "{name}_bucket{{{of_series}le=\"{}\"}} {records}", seconds(*bound, 1_000_000));
         }
         records += delay.buckets[DELAY_BOUNDS_US.len()];
         let sum = seconds(delay.sum_us, 1_000_000);
-        let _ = writeln!(self.page, "{name}_bucket{{le=\"+Inf\"}} {records}\n{name}_sum {sum}\n{name}_count {records}");
+        let _ = writeln!(self.page, "{name}_bucket{{{of_series}le=\"+Inf\"}} {records}");
+        let of_series = of_series.trim_end_matches(',');
+        let labels = if of_series.is_empty() { String::new() } else { format!("{{{of_series}}}") };
+        let _ = writeln!(self.page, "{name}_sum{labels} {sum}\n{name}_count{labels} {records}");
     }
 }
 
@@ -364,8 +397,13 @@ pub fn markdown() -> String {
         ("reason of dropped packets", "`kernel` (with driver and interface), `application`".to_owned()),
         ("reason of skipped packets", listed(&mut Skip::ALL.iter().map(|(_, name)| hyphened(name)))),
         ("reason of unjudged sessions", listed(&mut Reason::ALL.iter().map(|reason| reason.name().to_owned()))),
-        ("sink", "`stdout`, `file`".to_owned()),
-        ("result", "`written`; `discarded`: the reader had gone; `failed`".to_owned()),
+        ("sink", "`stdout`, `file`, or the name of a table in `[sinks]`".to_owned()),
+        (
+            "result",
+            "`written`: with the system or confirmed by the receiver; `duplicate`: the receiver had it before; `refused`: \
+             it never takes it; `discarded`: the reader had gone; `failed`: lost"
+                .to_owned(),
+        ),
         ("version", "of barewire".to_owned()),
     ] {
         let _ = writeln!(page, "| {label} | {values} |");

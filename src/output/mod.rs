@@ -47,7 +47,6 @@ pub enum Event<'a> {
 }
 
 /// RFC 3339, UTC, microseconds, as times stand in records.
-#[cfg(feature = "live")]
 pub(crate) fn time_text(time: crate::wire::Timestamp) -> String {
     String::from_utf8_lossy(&time::rfc3339(time).0).into_owned()
 }

@@ -29,6 +29,23 @@ pub(super) fn rfc3339(time: Timestamp) -> Time {
     Letters(text)
 }
 
+/// Nanoseconds since 1970 of a text that [`rfc3339`] made.
+pub(super) fn parsed(text: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    if text.len() != 27 || !text.ends_with('Z') {
+        return None;
+    }
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // As `civil` counts: from 1 March of the year 0.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    let seconds = days.checked_sub(719_468)? * DAY + number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(number(20, 26)? * 1000)
+}
+
 /// Year, month, day of a day since 1970-01-01, by counting from 1 March: the leap day is then the last of its year
 /// and 400 years are always 146097 days.
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -54,6 +71,7 @@ mod tests {
     fn known_times() {
         let check = |seconds: u64, nanos: u64, wanted: &str| {
             assert_eq!(text(Timestamp(seconds * 1_000_000_000 + nanos)), wanted);
+            assert_eq!(parsed(wanted), Some(seconds * 1_000_000_000 + nanos / 1000 * 1000));
         };
         check(0, 0, "1970-01-01T00:00:00.000000Z");
         check(951_782_399, 999_999_999, "2000-02-28T23:59:59.999999Z");
@@ -69,6 +87,9 @@ mod tests {
     #[test]
     fn the_last_time_still_has_four_digits_of_year() {
         assert_eq!(text(Timestamp(u64::MAX)), "2554-07-21T23:34:33.709551Z");
+        for wrong in ["", "1970-01-01T00:00:00.000000+", "1969-12-31T23:59:59.000000Z", "9999-01-01T00:00:00.000000Z"] {
+            assert_eq!(parsed(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -10,6 +10,16 @@ pub enum Form {
     Ecs,
 }
 
+impl Form {
+    /// A record's line in this form; `None` if it is no record.
+    #[must_use]
+    pub fn render(self, line: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Ecs => Written::parse(line).map(|_| line.to_vec()),
+        }
+    }
+}
+
 /// A record read back from its line.
 pub struct Written {
     record: Value,
@@ -34,6 +44,12 @@ impl Written {
     #[must_use]
     pub fn number(&self, place: &str) -> Option<u64> {
         self.record.pointer(place).and_then(Value::as_u64)
+    }
+
+    /// The time of the record's packet, in nanoseconds since 1970.
+    #[must_use]
+    pub fn time(&self) -> Option<u64> {
+        super::time::parsed(self.text("/@timestamp"))
     }
 
     /// What the record is about: the name of a finding, or the kind of record.

@@ -1,9 +1,10 @@
 //! What a live run lets be seen while it goes on.
 
+use super::delivery::Score;
 use super::health::Verdict;
-use super::now;
 use super::scores::{Scores, SinkScore};
 use super::waiting::Rank;
+use super::{locked, now};
 use crate::capture::live::Stats;
 use crate::engine::{Counters, Ports};
 use crate::finding::Policy;
@@ -13,7 +14,7 @@ use crate::pipeline::Dispatcher;
 use crate::wire::Timestamp;
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Of all threads of a run.
 pub(super) struct Gauges {
@@ -47,10 +48,25 @@ pub(super) struct Outlets {
     pub(super) sink: Arc<SinkScore>,
     /// All zero where they do not.
     pub(super) file: Arc<OutputGauge>,
+    /// Of the receivers behind spools.
+    pub(super) posts: Vec<Arc<Score>>,
+    /// Records go to spools only.
+    pub(super) has_no_output: bool,
 }
 
 impl Outlets {
-    fn counts(&self) -> SinkCounts {
+    fn counts(&self) -> Vec<SinkCounts> {
+        let output = (!self.has_no_output).then(|| self.of_output());
+        output.into_iter().chain(self.posts.iter().map(|post| post.counts())).collect()
+    }
+
+    /// What keeps records from their receivers now.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let troubles: Vec<String> = self.posts.iter().filter_map(|post| post.present_trouble()).collect();
+        (!troubles.is_empty()).then(|| troubles.join("; "))
+    }
+
+    fn of_output(&self) -> SinkCounts {
         let mut counts = self.sink.counts();
         counts.written += self.file.written.load(Ordering::Relaxed);
         counts.failed += self.file.lost.iter().map(|lost| lost.load(Ordering::Relaxed)).sum::<u64>();
@@ -223,7 +239,7 @@ impl Gauges {
             interfaces,
             counters: self.counters(),
             records: self.outlets.scores.counts(),
-            sinks: vec![self.outlets.counts()],
+            sinks: self.outlets.counts(),
             delay: locked(&self.latency).delay,
         })
     }
@@ -286,11 +302,6 @@ fn line_of(captures: &[CaptureGauge]) -> String {
         grouped(dropped_by_kernel),
         grouped(dropped)
     )
-}
-
-/// A thread that held it and ended by a fault ends the run; what it had noted is true all the same.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long after its packet a record was written, in microseconds.

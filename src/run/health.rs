@@ -1,6 +1,7 @@
 //! Whether the sensor sees and tells: a silent sensor must not look like a quiet network.
 
-use super::gauges::{CaptureGauge, Gauges, Taken, locked};
+use super::gauges::{CaptureGauge, Gauges, Taken};
+use super::locked;
 use crate::ops::{counted, grouped};
 use std::collections::BTreeMap;
 use std::sync::Mutex;

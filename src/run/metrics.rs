@@ -1,10 +1,10 @@
 //! Makes the page of metrics from what the threads of a run noted, and keeps it in a file.
 
-use super::scores::{Scores, SinkScore};
+use super::scores::Scores;
 use super::{Failure, identity};
 use crate::engine::Counters;
 use crate::ops::folder_of;
-use crate::ops::metrics::{InterfaceCounts, Snapshot, render};
+use crate::ops::metrics::{InterfaceCounts, SinkCounts, Snapshot, render};
 use crate::wire::Timestamp;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -21,7 +21,7 @@ pub(super) fn page_of_replay(
     captured: u64,
     counters: Counters,
     scores: &Scores,
-    sink: &SinkScore,
+    sinks: Vec<SinkCounts>,
 ) -> String {
     let interface = InterfaceCounts { name: FILES.to_owned(), captured, received: captured, ..Default::default() };
     render(&Snapshot {
@@ -30,7 +30,7 @@ pub(super) fn page_of_replay(
         interfaces: vec![interface],
         counters,
         records: scores.counts(),
-        sinks: vec![sink.counts()],
+        sinks,
         ..Snapshot::default()
     })
 }

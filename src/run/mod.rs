@@ -2,6 +2,7 @@
 
 mod book;
 mod confine;
+mod delivery;
 #[cfg(feature = "live")]
 mod file;
 #[cfg(feature = "live")]
@@ -13,6 +14,7 @@ mod listener;
 #[cfg(feature = "live")]
 mod live_book;
 mod metrics;
+mod post;
 mod replay;
 #[cfg(feature = "live")]
 mod reporter;
@@ -20,7 +22,6 @@ mod reporter;
 mod rotate;
 mod scores;
 mod sink;
-#[cfg(feature = "live")]
 mod waiting;
 #[cfg(feature = "live")]
 mod watch;
@@ -41,6 +42,8 @@ use crate::wire::{Skip, Timestamp};
 use book::Tally;
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A failure that ends the program: its exit status and one line.
@@ -75,6 +78,16 @@ impl Failure {
             message: format!("the thread {thread} ended by a fault in this program; its records are lost"),
         }
     }
+}
+
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
+    let failed = |error| Failure::usage(format!("starting a thread: {error}"));
+    Builder::new().name(name.to_owned()).spawn(work).map_err(failed)
+}
+
+/// A thread that held it and ended by a fault ends the run; what it had noted is true all the same.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What tells a file from others, whatever its name.

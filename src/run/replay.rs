@@ -3,6 +3,7 @@
 use super::book::Book;
 use super::confine::confine;
 use super::metrics::{PageFile, page_of_replay};
+use super::post::{Posts, leave, reach_of};
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, identity, now, status, summary};
 use crate::capture::{Access, FileSet};
@@ -13,12 +14,13 @@ use crate::ops::console::{self, Level};
 use crate::ops::sandbox::Needs;
 use crate::output::Inputs;
 use crate::pipeline::{self, Overflow};
+use crate::sink::{Reach, Receiver};
 use crate::wire::Timestamp;
 use crossbeam_channel::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What `replay` is asked to do.
 pub struct ReplayJob {
@@ -34,11 +36,16 @@ pub struct ReplayJob {
     pub workers: usize,
     /// Where records go instead of standard output.
     pub output: Option<PathBuf>,
+    /// Where records go besides; only there, where there is no output.
+    pub receivers: Vec<Receiver>,
     /// Where a page of metrics goes in the end.
     pub metrics_file: Option<PathBuf>,
     /// Rights are given up before the first octet is looked at.
     pub is_sandboxed: bool,
 }
+
+/// How long a replay waits for receivers of which none confirms anything.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Frames between two looks at the clock.
 const PROGRESS_EVERY: u64 = 16 * 1024;
@@ -51,10 +58,14 @@ const RECORD_BATCHES: usize = 64;
 /// # Errors
 ///
 /// The output cannot be written, or a thread ended by a fault.
-pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
+pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let (began, started) = (Instant::now(), now());
     // Before the files are opened: one of them may start a thread, and all are looked into.
-    confine(job.is_sandboxed.then(|| needs(job)).as_ref(), Level::Debug)?;
+    let receivers = std::mem::take(&mut job.receivers);
+    let reaches: Vec<_> = receivers.iter().map(reach_of).collect();
+    let posts = Posts::open(receivers)?;
+    let job = &job;
+    confine(job.is_sandboxed.then(|| needs(job, &reaches)).as_ref(), Level::Debug)?;
     let access = if job.workers == 0 { Access::Read } else { Access::Map };
     let mut files = FileSet::open(&job.files, access);
     let inputs = files.names().to_vec();
@@ -67,7 +78,8 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     refuse_overwriting(job)?;
     let kept = job.files.iter().chain(&job.output).map(PathBuf::as_path);
     let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
-    let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false })?;
+    let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, posts)?;
+    sink.start()?;
     let mut book = Book::new(job.kinds, &job.settings, inputs);
     let mut watcher = Watcher::new(began, console::tells(Level::Info));
     let run = || match job.workers {
@@ -78,6 +90,7 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Failure::fault("capture-0")))?;
     book.finish(&mut sink)?;
     watcher.progress.finish();
+    let undelivered = sink.finish(PATIENCE)?;
     let (damaged, unreadable): (Vec<_>, Vec<_>) = files.problems().iter().partition(|problem| problem.opened);
     let lines = |problems: Vec<&crate::capture::Problem>| problems.iter().map(ToString::to_string).collect();
     let intake = Intake {
@@ -90,7 +103,9 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
         elapsed: began.elapsed(),
     };
     intake.check()?;
-    let status = status(&job.judging, &book.tally, &intake);
+    undelivered.iter().for_each(|line| console::error(line));
+    let undelivered = undelivered.first().map(|_| (5, "not every record could be delivered".to_owned()));
+    let status = undelivered.unwrap_or_else(|| status(&job.judging, &book.tally, &intake));
     let code = status.0;
     if console::tells(Level::Info) {
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
@@ -101,13 +116,13 @@ pub fn replay(job: &ReplayJob) -> Result<u8, Failure> {
     if let Some(file) = metrics_file {
         let Intake { counters, captured, .. } = intake;
         let scores = &book.tally.scores;
-        file.write(&page_of_replay(started, files.clock(), captured, counters, scores, &sink.score))?;
+        file.write(&page_of_replay(started, files.clock(), captured, counters, scores, sink.counts()))?;
     }
     Ok(code)
 }
 
 /// What the sandbox must leave: the captures, which are opened when their time comes, and the output.
-fn needs(job: &ReplayJob) -> Needs {
+fn needs(job: &ReplayJob, reaches: &[(PathBuf, Reach)]) -> Needs {
     // Of a folder given by mistake nothing is read.
     let read = job.files.iter().filter(|path| !path.is_dir()).cloned().collect();
     let mut needs = Needs { opens_files_of_others: true, read, ..Needs::default() };
@@ -117,6 +132,7 @@ fn needs(job: &ReplayJob) -> Needs {
     if let Some(page) = &job.metrics_file {
         needs.keep_writing(page);
     }
+    reaches.iter().for_each(|(spool, reach)| leave(&mut needs, spool, reach));
     needs
 }
 

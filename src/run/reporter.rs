@@ -1,10 +1,10 @@
 //! Lets a live run's metrics be read: on a port, in a file, or both.
 
 use super::Failure;
-use super::gauges::{Gauges, locked};
+use super::gauges::Gauges;
 use super::listener::{Listener, Pages};
 use super::metrics::PageFile;
-use super::watch::spawn;
+use super::{locked, spawn};
 use crate::ops::console;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

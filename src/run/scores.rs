@@ -117,10 +117,11 @@ impl SinkScore {
 
     pub(super) fn counts(&self) -> SinkCounts {
         SinkCounts {
-            name: self.name,
+            name: self.name.to_owned(),
             written: read(&self.written),
             discarded: read(&self.discarded),
             failed: read(&self.failed),
+            ..SinkCounts::default()
         }
     }
 }

@@ -5,20 +5,26 @@
 //! behind. What a live capture writes to a file is in `file`.
 
 use super::Failure;
+use super::post::Posts;
 use super::scores::SinkScore;
+use super::waiting::Rank;
 #[cfg(feature = "live")]
-use super::{Rotation, file::LiveFile, gauges::OutputGauge, now, waiting::Rank};
+use super::{Rotation, delivery::Score, file::LiveFile, gauges::OutputGauge, now};
 #[cfg(feature = "live")]
 use crate::ops::console;
+use crate::ops::metrics::SinkCounts;
 use crate::output::{Encoder, Event, Inputs};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// An open output.
+/// An open output, and the spools besides.
 pub(super) struct Sink {
-    out: Out,
+    /// `None`: there are only the spools.
+    out: Option<Out>,
+    posts: Posts,
     name: String,
     encoder: Encoder,
     line: Vec<u8>,
@@ -85,35 +91,44 @@ impl Batch {
 }
 
 impl Sink {
-    /// Opens FILE, which is emptied, or standard output.
-    pub(super) fn open(path: Option<&Path>, inputs: Inputs) -> Result<Self, Failure> {
+    /// Opens FILE, which is emptied, or standard output, unless there are other receivers.
+    pub(super) fn open(path: Option<&Path>, inputs: Inputs, posts: Posts) -> Result<Self, Failure> {
+        if path.is_none() && !posts.is_empty() {
+            return Ok(Self::new(None, path, inputs, posts));
+        }
         let batch = match path {
             None => Batch::new(Box::new(io::stdout()), None),
             Some(path) => emptied(path).map_err(|error| opening(path, &error))?,
         };
-        Ok(Self::new(Out::Batch(batch), path, inputs))
+        Ok(Self::new(Some(Out::Batch(batch)), path, inputs, posts))
     }
 
     /// Opens FILE for a live capture, which appends to it, or standard output.
     #[cfg(feature = "live")]
-    pub(super) fn open_live(path: Option<&Path>, inputs: Inputs, rotation: Rotation) -> Result<Self, Failure> {
-        let Some(path) = path else { return Self::open(None, inputs) };
+    pub(super) fn open_live(
+        path: Option<&Path>,
+        inputs: Inputs,
+        rotation: Rotation,
+        posts: Posts,
+    ) -> Result<Self, Failure> {
+        let Some(path) = path else { return Self::open(None, inputs, posts) };
         let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
         if is_special && rotation.is_wanted() {
             return Err(Failure::usage(format!("{} is no regular file and cannot be rotated", path.display())));
         }
         if is_special {
-            return Self::open(Some(path), inputs);
+            return Self::open(Some(path), inputs, posts);
         }
         let tell = Arc::new(console::log);
         let file = LiveFile::open(path, rotation, now(), tell).map_err(|error| opening(path, &error))?;
-        Ok(Self::new(Out::Live(Box::new(file)), Some(path), inputs))
+        Ok(Self::new(Some(Out::Live(Box::new(file))), Some(path), inputs, posts))
     }
 
-    fn new(out: Out, path: Option<&Path>, inputs: Inputs) -> Self {
+    fn new(out: Option<Out>, path: Option<&Path>, inputs: Inputs, posts: Posts) -> Self {
         let name = path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
         Self {
             out,
+            posts,
             name,
             encoder: Encoder::new(inputs),
             line: Vec::new(),
@@ -127,20 +142,27 @@ impl Sink {
     pub(super) fn write(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         if self.is_closed {
             self.score.discarded(1);
-            return Ok(());
+            if self.posts.is_empty() {
+                return Ok(());
+            }
         }
         self.line.clear();
         self.encoder.encode(event, &mut self.line);
+        self.posts.put(rank(event), &self.line);
         match &mut self.out {
-            Out::Batch(batch) => {
+            Some(Out::Batch(batch)) if !self.is_closed => {
                 self.lines += 1;
                 self.waiting += 1;
                 let written = batch.add(&self.line);
                 self.heed(written)
             }
             #[cfg(feature = "live")]
-            Out::Live(file) => {
+            Some(Out::Live(file)) => {
                 self.lines += u64::from(file.write(rank(event), &self.line, now()));
+                Ok(())
+            }
+            _ => {
+                self.lines += 1;
                 Ok(())
             }
         }
@@ -153,8 +175,9 @@ impl Sink {
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.posts.flush();
         match &mut self.out {
-            Out::Batch(batch) if !self.is_closed => {
+            Some(Out::Batch(batch)) if !self.is_closed => {
                 let flushed = batch.write();
                 if flushed.is_ok() {
                     self.score.written(std::mem::take(&mut self.waiting));
@@ -168,7 +191,8 @@ impl Sink {
     /// Does what is due to the file: to be called each second or so.
     #[cfg(feature = "live")]
     pub(super) fn tick(&mut self) {
-        if let Out::Live(file) = &mut self.out {
+        self.posts.tick();
+        if let Some(Out::Live(file)) = &mut self.out {
             file.tick(now());
         }
     }
@@ -176,26 +200,52 @@ impl Sink {
     /// Opens the file anew if its path leads to another by now.
     #[cfg(feature = "live")]
     pub(super) fn reopen(&mut self) {
-        if let Out::Live(file) = &mut self.out {
+        if let Some(Out::Live(file)) = &mut self.out {
             file.reopen(now());
         }
     }
 
-    /// The capture is over. Says what could not be written.
-    #[cfg(feature = "live")]
-    pub(super) fn finish(&mut self) -> Option<String> {
-        match &mut self.out {
-            Out::Batch(_) => None,
-            Out::Live(file) => file.finish(now()),
+    /// Begins to deliver what is in the spools, once nothing more has to be opened.
+    pub(super) fn start(&mut self) -> Result<(), Failure> {
+        self.posts.start()
+    }
+
+    /// No more records come. Waits until they are delivered, or none was for so long; gives a line for each place where
+    /// not all of them are.
+    pub(super) fn finish(&mut self, patience: Duration) -> Result<Vec<String>, Failure> {
+        let mut missing = Vec::new();
+        #[cfg(feature = "live")]
+        if let Some(Out::Live(file)) = &mut self.out {
+            missing.extend(file.finish(now()));
         }
+        missing.extend(self.posts.finish(patience)?);
+        Ok(missing)
+    }
+
+    /// What became of the records so far.
+    pub(super) fn counts(&self) -> Vec<SinkCounts> {
+        let output = self.out.is_some().then(|| self.score.counts());
+        output.into_iter().chain(self.posts.scores().iter().map(|post| post.counts())).collect()
+    }
+
+    /// Of each receiver behind a spool.
+    #[cfg(feature = "live")]
+    pub(super) fn posts(&self) -> Vec<Arc<Score>> {
+        self.posts.scores()
+    }
+
+    /// There are only the spools.
+    #[cfg(feature = "live")]
+    pub(super) fn has_no_output(&self) -> bool {
+        self.out.is_none()
     }
 
     /// What is counted of a file.
     #[cfg(feature = "live")]
     pub(super) fn gauge(&self) -> Arc<OutputGauge> {
         match &self.out {
-            Out::Batch(_) => Arc::default(),
-            Out::Live(file) => file.gauge(),
+            Some(Out::Live(file)) => file.gauge(),
+            _ => Arc::default(),
         }
     }
 
@@ -234,7 +284,6 @@ fn emptied(path: &Path) -> io::Result<Batch> {
     Ok(Batch::new(Box::new(Arc::clone(&file)), Some(file)))
 }
 
-#[cfg(feature = "live")]
 fn rank(event: &Event<'_>) -> Rank {
     match event {
         Event::Finding(_) => Rank::Finding,

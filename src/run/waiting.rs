@@ -28,6 +28,12 @@ pub(super) struct Waiter {
     pub(super) line: Box<[u8]>,
 }
 
+impl Waiter {
+    pub(super) fn rank(&self) -> Rank {
+        self.rank
+    }
+}
+
 /// Records that wait, oldest first.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -90,6 +96,7 @@ impl Waiting {
     }
 
     /// Memory that they take.
+    #[cfg(any(feature = "live", test))]
     pub(super) fn octets(&self) -> usize {
         self.octets
     }

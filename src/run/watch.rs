@@ -4,12 +4,13 @@
 //! counts. Stopping empties the kernel's ring first, then each stage ends because its input did.
 
 use super::confine::confine;
-use super::gauges::{CaptureGauge, Gauges, Outlets, Taken, locked};
+use super::gauges::{CaptureGauge, Gauges, Outlets, Taken};
 use super::health::{Alarms, Health};
 use super::live_book::LiveBook;
+use super::post::{Posts, leave, reach_of};
 use super::reporter::{MetricsOptions, Reporter};
 use super::sink::Sink;
-use super::{Failure, Intake, Judging, Kinds, Rotation, now, status, summary};
+use super::{Failure, Intake, Judging, Kinds, Rotation, locked, now, spawn, status, summary};
 use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Finding, Policy, Record};
@@ -20,6 +21,7 @@ use crate::ops::notify::Notifier;
 use crate::ops::sandbox::{Needs, User};
 use crate::output::Inputs;
 use crate::pipeline::{self, Dispatcher, Overflow};
+use crate::sink;
 use crate::wire::{PacketRef, Timestamp};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -28,7 +30,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, Builder, JoinHandle};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// What `watch` is asked to do.
@@ -47,6 +49,8 @@ pub struct WatchJob {
     pub workers: usize,
     /// Where records go instead of standard output.
     pub output: Option<PathBuf>,
+    /// Where they go besides; only there, where there is no output.
+    pub receivers: Vec<sink::Receiver>,
     /// When that file is put away and a new one begun.
     pub rotation: Rotation,
     /// Between two looks at the statistics; zero: only at the end.
@@ -100,6 +104,8 @@ const DRAIN_QUIET: Duration = Duration::from_millis(250);
 const DRAIN_AT_MOST: Duration = Duration::from_secs(3);
 /// So often the writer looks after its file, and at what is to be written besides, when there are no records.
 const FILE_TICK: Duration = Duration::from_secs(1);
+/// How long the end waits for receivers of which none confirms anything; what is left waits in the spools.
+const SHUTDOWN: Duration = Duration::from_secs(10);
 /// Record batches between workers and the writer.
 const RECORD_BATCHES: usize = 256;
 
@@ -127,12 +133,21 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let inputs: Vec<String> =
         job.live.iter().flat_map(|live| std::iter::repeat_n(live.interface.clone(), job.fanout)).collect();
     let input = Inputs { names: inputs.clone(), is_live: true };
-    let sink = Sink::open_live(job.output.as_deref(), input, job.rotation)?;
+    let receivers = std::mem::take(&mut job.receivers);
+    let reaches: Vec<_> = receivers.iter().map(reach_of).collect();
+    let mut sink = Sink::open_live(job.output.as_deref(), input, job.rotation, Posts::open(receivers)?)?;
     let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
     let notifier = Notifier::from_environment();
-    confine(needs(&job, &lives)?.as_ref(), Level::Info)?;
+    confine(needs(&job, &lives, &reaches)?.as_ref(), Level::Info)?;
+    sink.start()?;
     let book = LiveBook::new(job.kinds, &job.settings, inputs.clone());
-    let outlets = Outlets { scores: Arc::clone(&book.tally.scores), sink: Arc::clone(&sink.score), file: sink.gauge() };
+    let outlets = Outlets {
+        scores: Arc::clone(&book.tally.scores),
+        sink: Arc::clone(&sink.score),
+        file: sink.gauge(),
+        posts: sink.posts(),
+        has_no_output: sink.has_no_output(),
+    };
     let gauges = Arc::new(Gauges::new(&inputs, job.workers, outlets));
     let (events, ended) = bounded(16);
     let signals = listen_for_signals(events.clone())?;
@@ -165,7 +180,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         captures.push(spawn(&format!("capture-{at}"), move || capture(live, dispatcher, &gauges, at, &events))?);
     }
     reporter.start(&gauges)?;
-    let started = start_line(&job);
+    let started = start_line(&job, &gauges);
     console::info(&started);
     notifier.ready(&started);
     wait(&mut job, &ended, &wakers, &gauges, &notifier);
@@ -197,7 +212,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         elapsed: began.elapsed(),
     };
     intake.check()?;
-    let unwritten = unwritten.map(|_| (5, "not every record could be written".to_owned()));
+    let unwritten = unwritten.first().map(|_| (5, "not every record could be written".to_owned()));
     let status = unwritten.unwrap_or_else(|| status(&job.judging, &book.tally, &intake));
     let code = status.0;
     gauges.lines().iter().for_each(|line| console::info(line));
@@ -209,9 +224,15 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
 }
 
 /// What is at work, in one line.
-fn start_line(job: &WatchJob) -> String {
+fn start_line(job: &WatchJob, gauges: &Gauges) -> String {
     let interfaces: Vec<&str> = job.live.iter().map(|live| live.interface.as_str()).collect();
-    let output = job.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    let output = match &job.output {
+        Some(path) => vec![path.display().to_string()],
+        None if gauges.outlets.has_no_output => Vec::new(),
+        None => vec!["standard output".to_owned()],
+    };
+    let sinks = gauges.outlets.posts.iter().map(|post| format!("{} ({})", post.name, post.kind));
+    let output = output.into_iter().chain(sinks).collect::<Vec<_>>().join(", ");
     let of_run = if job.has_key { "" } else { ", of this run only" };
     format!(
         "listening on {}: {}; {}, {}; {} to {output}; fingerprints under key {}{of_run}",
@@ -243,7 +264,7 @@ fn open(job: &WatchJob) -> Result<Vec<Live>, Failure> {
 
 /// What the sandbox must leave: the output's folder, and the statistics of the interfaces, which libpcap opens anew for
 /// every look. The captures are open; they could send as well.
-fn needs(job: &WatchJob, lives: &[Live]) -> Result<Option<Needs>, Failure> {
+fn needs(job: &WatchJob, lives: &[Live], reaches: &[(PathBuf, sink::Reach)]) -> Result<Option<Needs>, Failure> {
     if !job.is_sandboxed {
         return Ok(None);
     }
@@ -257,17 +278,8 @@ fn needs(job: &WatchJob, lives: &[Live]) -> Result<Option<Needs>, Failure> {
     };
     needs.read.extend(job.reads.iter().cloned());
     job.output.iter().chain(&job.metrics.file).for_each(|path| needs.keep_writing(path));
+    reaches.iter().for_each(|(spool, reach)| leave(&mut needs, spool, reach));
     Ok(Some(needs))
-}
-
-pub(super) fn spawn<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Failure> {
-    Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|error| Failure::usage(format!("starting a thread: {error}")))
 }
 
 fn join<T>(handle: JoinHandle<T>, name: &str) -> Result<T, Failure> {
@@ -357,14 +369,14 @@ fn work(feed: &pipeline::Feed, settings: Settings, gauges: &Gauges, at: usize, s
     *engine.counters()
 }
 
-/// Writes records until there are no more. Gives also what could not be written.
+/// Writes records until there are no more. Gives also what could not be written or delivered, a line each.
 fn write(
     receive: Receiver<Brought>,
     mut book: LiveBook,
     mut sink: Sink,
     gauges: &Gauges,
     roll_up: Duration,
-) -> Result<(LiveBook, Option<String>), Failure> {
+) -> Result<(LiveBook, Vec<String>), Failure> {
     let mut rolled_up = Instant::now();
     loop {
         let received = receive.recv_timeout(FILE_TICK);
@@ -397,7 +409,7 @@ fn write(
         }
     }
     book.finish(&mut sink)?;
-    let unwritten = sink.finish();
+    let unwritten = sink.finish(SHUTDOWN)?;
     Ok((book, unwritten))
 }
 
@@ -421,7 +433,7 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
                 notifier.reloading();
                 gauges.is_reopening.store(true, Ordering::Release);
                 reload(job, gauges);
-                notifier.ready(&start_line(job));
+                notifier.ready(&start_line(job, gauges));
             }
             Ok(Event::Stop | Event::CaptureEnded | Event::OutputFailed) | Err(RecvTimeoutError::Disconnected) => {
                 return;
@@ -431,9 +443,9 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
         looked.over.iter().for_each(|line| console::notice(line));
         looked.troubles.iter().for_each(|line| console::warning(line));
         if !(looked.over.is_empty() && looked.troubles.is_empty()) {
-            notifier.status(&health.troubles().unwrap_or_else(|| start_line(job)));
+            notifier.status(&health.troubles().unwrap_or_else(|| start_line(job, gauges)));
         }
-        gauges.health.set(health.troubles());
+        gauges.health.set(health.troubles().or_else(|| gauges.outlets.trouble()));
         if notifier.interval().is_some_and(|interval| alive.elapsed() >= interval.saturating_sub(tick)) {
             alive = Instant::now();
             if !health.is_stuck() {

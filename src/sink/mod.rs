@@ -5,6 +5,7 @@
 //! receiver has confirmed it, or refused it for good. So every receiver that confirms gets each record at least once, and
 //! `event.id` tells which it had before. Threads, waiting and retrying are the business of [`crate::run`].
 
+pub mod local;
 pub mod spool;
 
 use std::path::PathBuf;
@@ -83,11 +84,60 @@ pub struct Bounds {
 /// A way to a receiver. It connects by itself when it is first used and after every trouble, and gives up on whatever takes
 /// longer than [`PATIENCE`]: a receiver that hangs is one that is down.
 pub trait Transport: Send {
+    /// Opens what cannot be opened later, for rights are given up before the first record is delivered.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened: one line for people.
+    fn prepare(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// How much it takes at once.
     fn bounds(&self) -> Bounds;
 
     /// Sends records and waits for what the receiver confirms. Gives as many fates as there are records.
     fn deliver(&mut self, parcels: &[Parcel]) -> Report;
+}
+
+/// What stands at the end of a spool.
+pub struct Receiver {
+    /// What the configuration calls it.
+    pub name: String,
+    /// What kind it is, as in the configuration.
+    pub kind: &'static str,
+    /// The way to it.
+    pub transport: Box<dyn Transport>,
+    /// Where records wait for it.
+    pub spool: spool::Options,
+    /// When what is in the spool outlasts a power cut as well.
+    pub fsync: Fsync,
+    /// Records may be lost although each was sent, for it confirms nothing: as much of a line as says so.
+    pub caveat: Option<&'static str>,
+    /// What the sandbox must leave it.
+    pub reach: Reach,
+}
+
+/// What a transport needs of the system once it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// TCP ports, on any host.
+    pub tcp: Vec<u16>,
+    /// It sends datagrams.
+    pub is_udp: bool,
+    /// Files that it writes, which may be moved aside and begun anew.
+    pub files: Vec<PathBuf>,
+}
+
+/// When records in a spool are made to outlast a power cut. Without it they outlast the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Twice a second.
+    Interval,
+    /// With each batch of records that the capture brings.
+    Batch,
+    /// When the system does it by itself.
+    Never,
 }
 
 /// How a connection is protected.

@@ -100,13 +100,15 @@ struct State {
     options: Options,
     /// Oldest first; the last is appended to.
     segments: VecDeque<Segment>,
-    tail: File,
+    tail: Arc<File>,
     /// Of the next record.
     next: u64,
     /// All before it are settled.
     settled: u64,
     cursor: Cursor,
     counts: Counts,
+    /// Records from and to which damage has taken, not settled yet.
+    holes: Vec<(u64, u64)>,
     has_unsynced: bool,
     is_closed: bool,
     /// Held as long as the spool is.
@@ -163,17 +165,18 @@ impl Spool {
             cursor: Cursor { number: settled, open: None },
             options,
             segments,
-            tail,
+            tail: Arc::new(tail),
             next,
             settled,
             counts,
+            holes: Vec::new(),
             has_unsynced: false,
             is_closed: false,
             _lock: lock,
         };
         if state.tail.metadata()?.len() < MAGIC.len() as u64 {
             state.tail.set_len(0)?;
-            state.tail.write_all(MAGIC)?;
+            (&*state.tail).write_all(MAGIC)?;
             let octets = MAGIC.len() as u64;
             state.segments.back_mut().into_iter().for_each(|last| last.octets = octets);
         }
@@ -222,7 +225,7 @@ impl Spool {
             if !std::mem::take(&mut state.has_unsynced) {
                 return Ok(());
             }
-            state.tail.try_clone()?
+            Arc::clone(&state.tail)
         };
         file.sync_data()
     }
@@ -264,7 +267,7 @@ impl Spool {
     pub fn settle(&self, before: u64) -> io::Result<()> {
         let mut state = self.state();
         state.settled = state.settled.max(before.min(state.next));
-        state.counts.records = state.next - state.settled;
+        state.settle_holes();
         let written = write_settled(&state.options.folder, state.settled);
         state.remove_settled();
         self.shared.went.notify_all();
@@ -281,6 +284,13 @@ impl Spool {
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.state().options.limit
+    }
+
+    /// Nothing waits, and nothing will come.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let state = self.state();
+        state.is_closed && state.settled >= state.next
     }
 
     /// Nothing waits.
@@ -345,17 +355,17 @@ impl State {
             self.tail.sync_data()?;
             let before = self.segments.len();
             let (_, tail) = begin(&self.options.folder, self.next, &mut self.segments)?;
-            self.tail = tail;
+            self.tail = Arc::new(tail);
             self.counts.octets += self.segments.iter().skip(before).map(|new| new.octets).sum::<u64>();
         }
         let whole = self.segments.back().map_or(0, |last| last.octets);
-        if let Err(error) = self.tail.write_all(&record) {
+        if let Err(error) = (&*self.tail).write_all(&record) {
             // Where that fails as well the next record is written behind what is torn, which ends the segment for readers:
             // so a new one is begun.
             if self.tail.set_len(whole).is_err()
                 && let Ok((_, tail)) = begin(&self.options.folder, self.next, &mut self.segments)
             {
-                self.tail = tail;
+                self.tail = Arc::new(tail);
             }
             return Err(error);
         }
@@ -388,6 +398,8 @@ impl State {
                     // The rest of the segment cannot be told from damage.
                     self.counts.damaged += end - number;
                     self.cursor = Cursor { number: end, open: None };
+                    self.holes.push((number, end));
+                    self.settle_holes();
                 }
             }
         }
@@ -420,6 +432,15 @@ impl State {
         }
         *at += (HEAD + len) as u64;
         Ok(Some(line.into()))
+    }
+
+    /// What damage has taken is settled once all before it is.
+    fn settle_holes(&mut self) {
+        while let Some(at) = self.holes.iter().position(|(from, _)| *from <= self.settled) {
+            let (_, end) = self.holes.swap_remove(at);
+            self.settled = self.settled.max(end);
+        }
+        self.counts.records = self.next - self.settled;
     }
 
     /// Removes segments all of whose records are settled, but never the one that is written.

@@ -1,14 +1,15 @@
 //! The one list of metrics: name, type, unit, labels, what each says and where its values are.
 
 use super::{
-    FindingSeries, InterfaceCounts, Kind, Metric, NONE, OUTCOMES, Samples, Snapshot, TRANSPORTS, hyphened, seconds,
+    FindingSeries, InterfaceCounts, Kind, Metric, NONE, OUTCOMES, Samples, Snapshot, SpoolCounts, TRANSPORTS, hyphened,
+    seconds,
 };
 use crate::finding::FindingId;
 use crate::mail::{PROTOCOLS, Reason};
 use crate::wire::{Skip, Timestamp};
 
 /// The one list, in the order of the page.
-pub static METRICS: [Metric; 18] = [
+pub static METRICS: [Metric; 24] = [
     Metric {
         name: "barewire_build_info",
         kind: Kind::Gauge,
@@ -167,10 +168,61 @@ pub static METRICS: [Metric; 18] = [
         labels: &["sink", "result"],
         samples: |snapshot, out| {
             for sink in &snapshot.sinks {
-                out.put(&[sink.name, "written"], sink.written);
-                out.put(&[sink.name, "discarded"], sink.discarded);
-                out.put(&[sink.name, "failed"], sink.failed);
+                let counts = [sink.written, sink.duplicates, sink.refused, sink.discarded, sink.failed];
+                let results = ["written", "duplicate", "refused", "discarded", "failed"];
+                results.iter().zip(counts).for_each(|(result, count)| out.put(&[&sink.name, result], count));
             }
+        },
+    },
+    Metric {
+        name: "barewire_sink_spool_bytes",
+        kind: Kind::Gauge,
+        help: "Octets on disk that wait for a sink.",
+        unit: "bytes",
+        labels: &["sink"],
+        samples: |snapshot, out| spools(snapshot, out, |spool| spool.octets.to_string()),
+    },
+    Metric {
+        name: "barewire_sink_spool_limit_bytes",
+        kind: Kind::Gauge,
+        help: "Octets on disk that may wait for a sink.",
+        unit: "bytes",
+        labels: &["sink"],
+        samples: |snapshot, out| spools(snapshot, out, |spool| spool.limit.to_string()),
+    },
+    Metric {
+        name: "barewire_sink_spool_events",
+        kind: Kind::Gauge,
+        help: "Records that wait for a sink.",
+        unit: "records",
+        labels: &["sink"],
+        samples: |snapshot, out| spools(snapshot, out, |spool| spool.records.to_string()),
+    },
+    Metric {
+        name: "barewire_sink_oldest_unacked_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "Time of the packet of the oldest record that waits for a sink, in seconds since 1970; now where none does.",
+        unit: "seconds",
+        labels: &["sink"],
+        samples: |snapshot, out| spools(snapshot, out, |spool| time(spool.oldest)),
+    },
+    Metric {
+        name: "barewire_sink_retries_total",
+        kind: Kind::Counter,
+        help: "Attempts to deliver that failed and are made again.",
+        unit: "attempts",
+        labels: &["sink"],
+        samples: |snapshot, out| spools(snapshot, out, |spool| spool.troubles.to_string()),
+    },
+    Metric {
+        name: "barewire_sink_delivery_seconds",
+        kind: Kind::Histogram,
+        help: "How long a sink took to confirm records, each counted by itself.",
+        unit: "seconds",
+        labels: &["sink"],
+        samples: |snapshot, out| {
+            let spools = snapshot.sinks.iter().filter_map(|sink| Some((&sink.name, sink.spool.as_ref()?)));
+            spools.for_each(|(name, spool)| out.histogram(&[name], &spool.delay));
         },
     },
     Metric {
@@ -179,7 +231,7 @@ pub static METRICS: [Metric; 18] = [
         help: "How long after its packet a record of a live capture was written, an hour at most.",
         unit: "seconds",
         labels: &[],
-        samples: |snapshot, out| out.histogram(&snapshot.delay),
+        samples: |snapshot, out| out.histogram(&[], &snapshot.delay),
     },
 ];
 
@@ -189,6 +241,13 @@ fn time(at: Timestamp) -> String {
 
 fn interfaces(snapshot: &Snapshot, out: &mut Samples<'_>, count: fn(&InterfaceCounts) -> u64) {
     snapshot.interfaces.iter().for_each(|interface| out.put(&[&interface.name], count(interface)));
+}
+
+/// Of each sink that has one.
+fn spools(snapshot: &Snapshot, out: &mut Samples<'_>, value: fn(&SpoolCounts) -> String) {
+    for sink in &snapshot.sinks {
+        sink.spool.iter().for_each(|spool| out.put(&[&sink.name], value(spool)));
+    }
 }
 
 /// One that was thought not to occur and did is told all the same.

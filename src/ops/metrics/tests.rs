@@ -9,7 +9,9 @@ fn interface(name: &str, captured: u64) -> InterfaceCounts {
 
 fn quiet() -> Snapshot {
     let interfaces = vec![interface("eth1", 0), interface("eth2", 0)];
-    let sinks = vec![SinkCounts { name: "file", ..SinkCounts::default() }];
+    let file = SinkCounts { name: "file".to_owned(), ..SinkCounts::default() };
+    let spool = Some(SpoolCounts::default());
+    let sinks = vec![file, SinkCounts { name: "elastic".to_owned(), spool, ..SinkCounts::default() }];
     Snapshot { interfaces, sinks, ..Snapshot::default() }
 }
 

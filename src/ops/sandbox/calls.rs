@@ -241,8 +241,13 @@ mod list {
             #[allow(clippy::unnecessary_cast, reason = "other C libraries have it as another type")]
             when(rules, libc::SYS_ioctl, vec![int(1, Op::Eq, libc::FIONBIO as u64)?])?;
         }
-        if needs.listens.is_empty() && needs.connects.is_empty() {
+        if needs.listens.is_empty() && needs.connects.is_empty() && !needs.sends_datagrams {
             return Ok(());
+        }
+        #[allow(clippy::unnecessary_cast, reason = "other C libraries have it as another type")]
+        when(rules, libc::SYS_ioctl, vec![int(1, Op::Eq, libc::FIONBIO as u64)?])?;
+        for family in [libc::AF_INET, libc::AF_INET6].into_iter().filter(|_| needs.sends_datagrams) {
+            when(rules, libc::SYS_socket, socket(family, libc::SOCK_DGRAM)?)?;
         }
         for family in [libc::AF_INET, libc::AF_INET6] {
             let mut stream = socket(family, libc::SOCK_STREAM)?;

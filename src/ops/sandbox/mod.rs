@@ -62,6 +62,10 @@ pub struct Needs {
     pub listens: Vec<u16>,
     /// TCP ports, on any host, that are connected to. Names of hosts must have been resolved.
     pub connects: Vec<u16>,
+    /// Datagrams are sent over IP, to anybody: Landlock does not hold them.
+    pub sends_datagrams: bool,
+    /// Folders of this program's own, with all that is in them, which the user must own.
+    pub owned: Vec<PathBuf>,
     /// The datagram socket of a service manager, `@` first where it is an abstract one.
     pub notifies: Option<PathBuf>,
     /// Sockets that are open and shall only be received from: a packet socket could send as well.
@@ -128,6 +132,7 @@ pub fn enter(needs: &Needs) -> Result<State, String> {
     rights::forbid_new_privileges(&mut state);
     if let Some(user) = &needs.user {
         needs.outputs.iter().for_each(|output| user.give(output, folder_of(output)));
+        needs.owned.iter().for_each(|folder| user.give_whole(folder));
         user.become_them(&mut state)?;
         state.hints.extend(needs.outputs.iter().filter_map(|output| user.hint(output, folder_of(output))));
     }

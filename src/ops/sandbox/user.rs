@@ -133,6 +133,29 @@ impl User {
         }
     }
 
+    /// Gives this user a folder that root has made for it, with the files that root has begun in it.
+    ///
+    /// Attack: as with [`Self::give`]. A folder of root's that others may write to stays root's.
+    pub(super) fn give_whole(&self, folder: &Path) {
+        let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
+        let Ok(open) = OpenOptions::new().read(true).custom_flags(flags).open(folder) else { return };
+        let Ok(found) = open.metadata() else { return };
+        let is_ours = found.uid() == 0 && found.mode() & 0o022 == 0;
+        if !is_ours && found.uid() != self.uid {
+            return;
+        }
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+            let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(entry.path()) else { continue };
+            if file.metadata().is_ok_and(|file| file.is_file() && file.uid() == 0 && file.nlink() == 1) {
+                let _ = fchown(&file, Some(self.uid), Some(self.gid));
+            }
+        }
+        if is_ours {
+            let _ = fchown(&open, Some(self.uid), Some(self.gid));
+        }
+    }
+
     /// How to let this user, who is them by now, move `output` in `folder` aside and begin it anew; `None` if that is
     /// possible.
     pub(super) fn hint(&self, output: &Path, folder: &Path) -> Option<String> {

@@ -192,10 +192,24 @@ fn damage_ends_a_segment_and_not_the_spool() {
     assert!((10..20).contains(&counts.damaged), "{counts:?}");
     assert_eq!(got.len() as u64 + counts.damaged, 100);
     assert!(got[got.len() - 1].starts_with("99 "));
-    // A number that cannot be: all is sent again.
+    spool.settle(20).expect("noted");
+    assert!(!spool.is_empty());
+    spool.settle(100).expect("noted");
+    assert!(spool.is_empty());
+    // The last of all: nothing after it can settle it.
+    put(&spool, "good");
+    put(&spool, "bad");
+    let last = folder.segments().pop().expect("a segment");
+    let file = OpenOptions::new().read(true).write(true).open(&last).expect("it");
+    file.write_at(b"B", file.metadata().expect("it").len() - 3).expect("damaged");
+    assert_eq!(taken(&spool, ALL), ["good"]);
+    spool.settle(101).expect("noted");
+    spool.close();
+    assert!(spool.is_finished());
+    // A number that cannot be: what is there is sent again.
     drop(spool);
     fs::write(folder.0.join(SETTLED), "999999").expect("written");
-    assert_eq!(taken(&folder.open(64 * 1024, WhenFull::DropNewest), ALL).len(), got.len());
+    assert_eq!(taken(&folder.open(64 * 1024, WhenFull::DropNewest), ALL).last().map(String::as_str), Some("good"));
 }
 
 #[test]

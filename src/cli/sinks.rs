@@ -1,0 +1,283 @@
+//! `[sinks.NAME]` in the configuration: where records go besides the output, each table a receiver. Its keys are checked as
+//! options are.
+
+use super::config::{no_key, values_of};
+use super::{Failure, refusal};
+use crate::ops::{folder_of, wrapped};
+use crate::output::Form;
+use crate::sink::local::{FileSink, Output};
+use crate::sink::spool::{self, WhenFull};
+use crate::sink::{Fsync, Reach, Receiver, Transport};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
+use std::path::{Path, PathBuf};
+use toml::de::DeValue;
+
+/// The table of them all.
+pub(super) const SINKS: &str = "sinks";
+
+/// A name is part of a folder's and of a thread's.
+const NAME_OCTETS: usize = 24;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Kinds of receivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A file that is appended to.
+    File,
+    /// Standard output.
+    Stdout,
+}
+
+/// When records in a spool outlast a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sync {
+    Interval,
+    Batch,
+    Never,
+}
+
+/// What is done when a spool is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Full {
+    DropOldest,
+    DropNewest,
+    Block,
+}
+
+/// What can be said of a receiver.
+#[derive(Args)]
+struct Options {
+    /// What kind of receiver it is.
+    #[arg(long = "type", value_enum)]
+    kind: Kind,
+
+    /// The file. Programs that rotate may move it; it is opened anew.
+    #[arg(long)]
+    path: Option<PathBuf>,
+
+    /// MiB on disk that may wait for it.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    spool_size: u64,
+
+    /// What is done beyond that: the oldest records are given up, or what comes, or whatever reads the packets waits. By
+    /// default a watch gives up the oldest, connections and logins before findings, and a replay waits.
+    #[arg(long, value_enum)]
+    when_full: Option<Full>,
+
+    /// When records in the spool outlast a power cut: twice a second, with each batch, or when the system does it by
+    /// itself.
+    #[arg(long, value_enum, default_value = "interval")]
+    fsync: Sync,
+}
+
+/// Which keys which kind takes, beside those that all do; those it must have first.
+const KEYS: [(Kind, &[&str], &[&str]); 2] = [(Kind::File, &["path"], &[]), (Kind::Stdout, &[], &[])];
+
+/// Keys of all kinds.
+const COMMON: [&str; 4] = ["type", "spool-size", "when-full", "fsync"];
+
+/// One receiver as it is configured.
+pub(super) struct Sink {
+    pub(super) name: String,
+    matches: ArgMatches,
+    options: Options,
+}
+
+/// What a kind comes to.
+struct Made {
+    transport: Box<dyn Transport>,
+    reach: Reach,
+    caveat: Option<&'static str>,
+}
+
+fn parser() -> Command {
+    let mut parser = Options::augment_args(Command::new("sink").no_binary_name(true));
+    parser.build();
+    parser
+}
+
+fn keys(parser: &Command) -> impl Iterator<Item = (&Arg, &str)> {
+    parser.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?))).filter(|(_, name)| *name != "help")
+}
+
+/// The receivers of a file; a fault with the place of the key, if it is one.
+pub(super) fn sinks_of(value: &DeValue<'_>) -> Result<Vec<Sink>, (Option<usize>, String)> {
+    let DeValue::Table(tables) = value else { return Err((None, "write each as a table: [sinks.NAME]".to_owned())) };
+    let mut sinks = Vec::new();
+    for (name, table) in tables {
+        let at = Some(name.span().start);
+        let name = name.get_ref();
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > NAME_OCTETS || !name.chars().all(is_plain) {
+            let what = format!("a sink's name is of a-z, 0-9 and -, {NAME_OCTETS} at most");
+            return Err((at, what));
+        }
+        let DeValue::Table(table) = table.get_ref() else {
+            return Err((at, format!("write it as a table: [sinks.{name}]")));
+        };
+        let parser = parser();
+        let mut typed = Vec::new();
+        for (key, value) in table {
+            let at = Some(key.span().start);
+            let Some((arg, key)) = keys(&parser).find(|(_, known)| *known == key.get_ref()) else {
+                return Err((at, no_key(key.get_ref(), keys(&parser).map(|(_, known)| known))));
+            };
+            let values = values_of(arg, key, value.get_ref()).map_err(|what| (at, what))?;
+            typed.extend(values.into_iter().map(|value| format!("--{key}={value}")));
+        }
+        let matches = parser.try_get_matches_from(typed).map_err(|error| (at, told(name, &error)))?;
+        let options = Options::from_arg_matches(&matches).map_err(|error| (at, told(name, &error)))?;
+        let sink = Sink { name: name.to_string(), matches, options };
+        sink.fits().map_err(|what| (at, what))?;
+        sinks.push(sink);
+    }
+    Ok(sinks)
+}
+
+/// The parser tells of what is missing in lines of its own.
+fn told(name: &str, error: &clap::Error) -> String {
+    let text = error.to_string();
+    let missing: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("--")).collect();
+    let keys: Vec<&str> = missing.iter().filter_map(|line| line.split([' ', '=']).next()).collect();
+    if keys.is_empty() { refusal(error) } else { format!("sinks.{name}: {} is missing", keys.join(", ")) }
+}
+
+impl Sink {
+    /// Whether the kind takes all keys that are there, and has those that it must have.
+    fn fits(&self) -> Result<(), String> {
+        let Self { name, matches, options } = self;
+        let kind = kind_name(options.kind);
+        let given = |key: &str| {
+            let id = key.replace('-', "_");
+            let id = if key == "type" { "kind" } else { id.as_str() };
+            matches!(matches.value_source(id), Some(clap::parser::ValueSource::CommandLine))
+        };
+        let (_, needed, others) = KEYS.iter().find(|(own, ..)| *own == options.kind).copied().unwrap_or(KEYS[0]);
+        let parser = parser();
+        for (_, key) in keys(&parser).filter(|(_, key)| given(key)) {
+            if !COMMON.iter().chain(needed).chain(others).any(|own| *own == key) {
+                return Err(format!("sinks.{name}: {key} is no key of type {kind}"));
+            }
+        }
+        match needed.iter().find(|key| !given(key)) {
+            Some(key) => Err(format!("sinks.{name}: type {kind} needs {key}")),
+            None => Ok(()),
+        }
+    }
+
+    /// What stands behind it, connected to nothing yet. `spool`: the folder of all spools.
+    pub(super) fn receiver(self, spool: &Path, when_full: WhenFull) -> Result<Receiver, Failure> {
+        let Made { transport, reach, caveat } = self.made()?;
+        let Self { name, options, .. } = self;
+        let when_full = match options.when_full {
+            None => when_full,
+            Some(Full::DropOldest) => WhenFull::DropOldest,
+            Some(Full::DropNewest) => WhenFull::DropNewest,
+            Some(Full::Block) => WhenFull::Block,
+        };
+        Ok(Receiver {
+            kind: kind_name(options.kind),
+            transport,
+            spool: spool::Options { folder: spool.join(&name), limit: options.spool_size * MIB, when_full },
+            fsync: match options.fsync {
+                Sync::Interval => Fsync::Interval,
+                Sync::Batch => Fsync::Batch,
+                Sync::Never => Fsync::Never,
+            },
+            caveat,
+            reach,
+            name,
+        })
+    }
+
+    fn made(&self) -> Result<Made, Failure> {
+        let Self { options, .. } = self;
+        let form = Form::default();
+        Ok(match options.kind {
+            Kind::File => {
+                let path = options.path.clone().unwrap_or_default();
+                let reach = Reach { files: vec![path.clone()], ..Reach::default() };
+                Made { transport: Box::new(FileSink::new(path, form)), reach, caveat: None }
+            }
+            Kind::Stdout => {
+                let transport = Box::new(Output::new(std::io::stdout(), form));
+                Made { transport, reach: Reach::default(), caveat: None }
+            }
+        })
+    }
+
+    /// Its keys with their values, for people. Reads what they name.
+    pub(super) fn in_force(&self) -> Result<String, Failure> {
+        self.made()?;
+        if let Some(path) = self.options.path.as_ref().filter(|path| !folder_of(path).is_dir()) {
+            return Err(Failure::usage(format!(
+                "sinks.{}: path {}: its folder does not exist; make it first",
+                self.name,
+                path.display()
+            )));
+        }
+        let parser = parser();
+        let mut text = String::new();
+        for (arg, key) in keys(&parser) {
+            let values = self.matches.try_get_raw(arg.get_id().as_str()).ok().flatten();
+            if let Some(values) = values {
+                let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+                text += &format!("  {key:<20} {}\n", values.join(","));
+            }
+        }
+        Ok(text)
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "file",
+        Kind::Stdout => "stdout",
+    }
+}
+
+/// Values for the examples.
+const EXAMPLES: [(&str, &str); 1] = [("path", "\"/var/log/barewire/copy.ndjson\"")];
+
+/// A table of each kind, commented out.
+pub(super) fn example() -> String {
+    let parser = parser();
+    let mut text = format!("\n# {}\n", "-".repeat(77));
+    let head = "Receivers of records besides the output, or in its place: without an output records go to these only. Each has \
+                a name of its own, which messages and metrics show; each has a spool, so that one that is down holds up \
+                nobody and loses nothing. docs/delivery.md says what each kind guarantees. These keys go into every table:";
+    wrapped(head, 118).iter().for_each(|line| text += &format!("# {line}\n"));
+    let mut told: Vec<&str> = Vec::new();
+    for key in COMMON.iter().skip(1) {
+        text += &key_text(&parser, key, &mut told);
+    }
+    for (kind, needed, others) in KEYS {
+        let name = kind_name(kind);
+        text += &format!("\n#[sinks.my-{name}]\n#type = \"{name}\"\n");
+        for key in needed.iter().chain(others) {
+            text += &key_text(&parser, key, &mut told);
+        }
+    }
+    text
+}
+
+fn key_text<'a>(parser: &Command, key: &'a str, told: &mut Vec<&'a str>) -> String {
+    let Some((arg, _)) = keys(parser).find(|(_, known)| *known == key) else { return String::new() };
+    let mut text = String::new();
+    if !told.contains(&key) {
+        told.push(key);
+        let choices: Vec<_> = arg.get_possible_values().iter().map(|choice| choice.get_name().to_owned()).collect();
+        let is_list = !choices.is_empty() && !super::config::is_flag(arg);
+        let choices = if is_list { format!(" ({})", choices.join(", ")) } else { String::new() };
+        let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+        let lines = wrapped(&format!("{}{choices}", help.replace('\n', " ")), 118);
+        lines.iter().for_each(|line| text += &format!("# {line}\n"));
+    }
+    let default = arg.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
+    let quoted = |value: String| if value.parse::<f64>().is_ok() { value } else { format!("\"{value}\"") };
+    let example = EXAMPLES.iter().find(|(known, _)| *known == key).map(|(_, value)| (*value).to_owned());
+    let first = arg.get_possible_values().first().map(|choice| format!("\"{}\"", choice.get_name()));
+    let value = example.or(default.map(quoted)).or(first).unwrap_or_else(|| "\"\"".to_owned());
+    text + &format!("#{key} = {value}\n")
+}

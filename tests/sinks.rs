@@ -1,0 +1,154 @@
+//! Receivers behind spools, through the program: what the configuration names gets every record, whoever is killed when.
+//!
+//! `BAREWIRE_KILLS=100 cargo test --release --test sinks` kills it that often; by default a few times.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use barewire::testing::{Link, Transcript, frames, pcap};
+use barewire::wire::Endpoint;
+use serde_json::Value;
+
+const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("bw-sinks-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a scratch folder");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A configuration with these sinks.
+    fn config(&self, sinks: &str) -> PathBuf {
+        let path = self.path("barewire.toml");
+        let head = format!(
+            "spool = '{}'\nfingerprint-key = '{}'\nrecords = ['findings', 'logins']\nallow-empty = true\n",
+            self.path("spool").display(),
+            self.key().display()
+        );
+        fs::write(&path, format!("{head}{sinks}")).expect("the configuration");
+        path
+    }
+
+    fn key(&self) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.path("key");
+        fs::write(&path, "thirty-two octets made for tests").expect("the key");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+        path
+    }
+
+    /// So many logins, each by another client.
+    fn capture(&self, logins: u32) -> PathBuf {
+        let text = "S: +OK ready\nC: USER bob\nS: +OK\nC: PASS made-up\nS: +OK in\nC: QUIT\nS: +OK";
+        let packets: Vec<_> = (0..logins)
+            .flat_map(|number| {
+                let client = Endpoint { address: Endpoint::v4(0x0a00_0000 + number), port: 2000 };
+                let server = Endpoint { address: Endpoint::v4(0xc633_6401), port: 110 };
+                Transcript::parse(110, text).between(client, server).play()
+            })
+            .collect();
+        let path = self.path("sent.pcap");
+        fs::write(&path, pcap(&frames(&packets, Link::Ethernet))).expect("the capture");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn replay(config: &Path, capture: &Path) -> Command {
+    let mut command = Command::new(BAREWIRE);
+    command.arg("replay").arg("-q").arg("-c").arg(config).arg(capture).stdin(Stdio::null());
+    command
+}
+
+fn run(config: &Path, capture: &Path) -> Output {
+    replay(config, capture).output().expect("barewire")
+}
+
+/// How often each record is there; every line must be whole.
+fn ids(path: &Path) -> BTreeMap<String, u32> {
+    let mut ids = BTreeMap::new();
+    for line in fs::read_to_string(path).unwrap_or_default().lines() {
+        let record: Value = serde_json::from_str(line).expect("a whole line");
+        *ids.entry(record["event"]["id"].as_str().expect("an identity").to_owned()).or_default() += 1;
+    }
+    ids
+}
+
+#[test]
+fn each_receiver_gets_every_record_as_the_output_would() {
+    let scratch = Scratch::new("all");
+    let sample = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/office.pcap"));
+    let (copy, other) = (scratch.path("copy.ndjson"), scratch.path("other.ndjson"));
+    let tables = format!(
+        "[sinks.copy]\ntype = 'file'\npath = '{}'\n[sinks.other]\ntype = 'file'\npath = '{}'\n[sinks.out]\ntype = 'stdout'\n",
+        copy.display(),
+        other.display()
+    );
+    let direct = run(&scratch.config(""), sample);
+    let through = run(&scratch.config(&tables), sample);
+    assert_eq!(through.status.code(), Some(0), "{}", String::from_utf8_lossy(&through.stderr));
+    assert!(direct.stdout.len() > 10_000);
+    for (name, octets) in [("stdout", through.stdout), ("copy", fs::read(copy).expect("it"))] {
+        assert!(octets == direct.stdout, "{name}");
+    }
+    assert!(fs::read(other).expect("it") == direct.stdout);
+    // Only what the sinks name is written.
+    let quiet = run(&scratch.config("[sinks.copy]\ntype = 'file'\npath = '/dev/full'\n"), sample);
+    assert_eq!(quiet.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&quiet.stderr).contains("sink copy: opening /dev/full"), "a device is no file");
+}
+
+/// A record is acknowledged once it is in the spool: what was put there arrives, whenever the program is killed, and at
+/// least once.
+#[test]
+fn killed_at_any_moment_nothing_in_the_spool_is_lost() {
+    let kills: u64 = std::env::var("BAREWIRE_KILLS").map_or(6, |kills| kills.parse().expect("a number"));
+    let scratch = Scratch::new("kill");
+    let copy = scratch.path("copy.ndjson");
+    let config = scratch.config(&format!("[sinks.copy]\ntype = 'file'\npath = '{}'\n", copy.display()));
+    let capture = scratch.capture(2000);
+    let wanted = {
+        let direct = run(&scratch.config(""), &capture);
+        fs::write(scratch.path("direct"), direct.stdout).expect("written");
+        ids(&scratch.path("direct"))
+    };
+    assert!(wanted.len() > 4000);
+    scratch.config(&format!("[sinks.copy]\ntype = 'file'\npath = '{}'\n", copy.display()));
+    let mut arrived = 0;
+    for kill in 0..kills {
+        let mut child = replay(&config, &capture).stderr(Stdio::null()).spawn().expect("barewire");
+        thread::sleep(Duration::from_micros(kill * 7919 % 100 * 3000));
+        let _ = child.kill();
+        let _ = child.wait();
+        // What stood in the file stays there, and only whole lines do.
+        let there = ids(&copy).len();
+        assert!(there >= arrived, "{there} of {arrived}");
+        arrived = there;
+    }
+    let last = run(&config, &capture);
+    assert_eq!(last.status.code(), Some(0), "{}", String::from_utf8_lossy(&last.stderr));
+    let ids = ids(&copy);
+    assert_eq!(ids.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    println!(
+        "{kills} kills: {} records, {} sent twice or more",
+        ids.len(),
+        ids.values().filter(|times| **times > 1).count()
+    );
+}
