@@ -126,8 +126,18 @@ fn what_it_may_not_say_is_one_line_with_file_line_and_key() {
         ("quiet = true\nquiet = true", 2, "duplicate key"),
         ("records = [", 1, "array"),
         ("config = 'x'", 1, "no key"),
+        // Nothing where something is due, and more than fits.
+        ("max-memory = []", 1, "max-memory: it takes one value"),
+        ("\nmax-loss = [1, 2]", 2, "max-loss: it takes one value"),
+        ("quiet = []", 1, "quiet: it takes one value"),
+        ("records = []", 1, "records: at least one value"),
+        ("[watch]\ninterface = []", 2, "interface: at least one value"),
+        ("output = { a = 1 }", 1, "output: a table is no value"),
+        // What would make two lines of it, or be obeyed by a terminal.
+        ("\"a\\nb\" = 1", 1, "'a\\nb'"),
+        ("\"\\u001b[2J\" = 1", 1, "'\\u{1b}[2J'"),
     ] {
-        if cfg!(not(feature = "live")) && text.contains("stats") {
+        if cfg!(not(feature = "live")) && (text.contains("stats") || text.contains("interface")) {
             continue;
         }
         let output = check("wrong", text);
@@ -141,6 +151,27 @@ fn what_it_may_not_say_is_one_line_with_file_line_and_key() {
         let replay = barewire(&["replay", "-c", &config, &root("testdata/office.pcap")], &[]);
         assert_eq!((replay.status.code(), printed(&replay)), (Some(2), String::new()), "{text}");
     }
+}
+
+#[test]
+fn a_line_stays_one_that_can_be_read_however_much_is_wrong() {
+    let long = "x".repeat(200_000);
+    for (text, hint) in [
+        (format!("{long} = 1"), "--generate config"),
+        (format!("max-memory = '{long}'"), "max-memory: invalid value 'xx"),
+        (format!("fingerprint-key = '/{long}'"), "name too long"),
+        // Deeper than the parser goes; it does not say where.
+        (format!("{}x = 1", "a.".repeat(1000)), "config-long.toml: recursion limit"),
+    ] {
+        let output = check("long", &text);
+        let told = told(&output);
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+        assert!(told.len() < 1000 && told.contains(hint), "{told}");
+    }
+    let none = check("none", "trusted-segments = []\nprivileged-users = []\nports = {}\nweak-secrets = false");
+    assert_eq!(none.status.code(), Some(0), "{}", told(&none));
+    let printed = printed(&check("odd", "privileged-users = [\"a\\nb\\u001b[2J\"]"));
+    assert_eq!(in_force(&printed, "replay", "privileged-users").0, "a\\nb\\u{1b}[2J");
 }
 
 /// What the parser cannot know, since a value of the file is none that was typed.

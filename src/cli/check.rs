@@ -3,7 +3,7 @@
 use super::config::{self, Config};
 use super::options::Common;
 use super::{Cli, Failure, refusal};
-use crate::ops::console;
+use crate::ops::{console, one_line};
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ impl CheckConfig {
         for sink in config.sinks {
             text += &format!("\nsinks.{}:\n{}", sink.name, sink.in_force()?);
         }
-        console::data(&format!("{} is valid.\n{text}", self.file.display())).map(|()| 0)
+        console::data(&format!("{} is valid.\n{text}", one_line(&self.file.display().to_string()))).map(|()| 0)
     }
 }
 
@@ -52,10 +52,10 @@ fn in_force(parser: &clap::Command, config: &Config, command: &str) -> Result<St
         let source = config.source(own, command, arg);
         let name = arg.get_long().unwrap_or_default();
         let value = match values.as_deref() {
-            None => "-",
+            None => "-".to_owned(),
             // An option that stands alone.
-            Some("") => "yes",
-            Some(value) => value,
+            Some("") => "yes".to_owned(),
+            Some(value) => one_line(value),
         };
         text += &format!("  {name:<20} {value:<30} {source}\n");
     }

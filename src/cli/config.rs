@@ -58,8 +58,9 @@ impl Config {
         let line_of =
             |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|octet| **octet == b'\n').count() + 1;
         let table = DeTable::parse(text).map_err(|error| {
-            let line = error.span().map_or(0, |span| line_of(span.start));
-            failed(&format!("line {line}: {}", error.message().lines().next().unwrap_or_default()))
+            let what = error.message().lines().next().unwrap_or_default();
+            // Nesting without an end is told without its place.
+            error.span().map_or_else(|| failed(what), |span| failed(&format!("line {}: {what}", line_of(span.start))))
         })?;
         let (mut entries, mut sinks) = (Vec::new(), Vec::new());
         for (key, value) in table.get_ref() {
@@ -172,8 +173,12 @@ pub(super) fn no_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Str
     }
 }
 
+/// No key is half as long.
+const LONGEST_KEY: usize = 64;
+
+/// 0 to 1. A key of 256 KiB would take seconds, and is like none.
 fn likeness(one: &str, other: &str) -> f64 {
-    strsim::jaro_winkler(one, other)
+    if one.len() > LONGEST_KEY { 0.0 } else { strsim::jaro_winkler(one, other) }
 }
 
 /// A value as it would be typed, word by word.
@@ -185,7 +190,18 @@ fn words(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
         {
             Ok(if *stands { vec![String::new()] } else { Vec::new() })
         }
+        DeValue::Array(_) if !takes_several(arg) => Err("it takes one value, not a list".to_owned()),
+        // An empty list would take the default away, or what must be there.
+        DeValue::Array(items)
+            if items.is_empty() && (arg.is_required_set() || !arg.get_default_values().is_empty()) =>
+        {
+            Err("at least one value must stand there".to_owned())
+        }
         DeValue::Array(items) => items.iter().map(|item| word(item.get_ref())).collect(),
+        // PROTO=LIST is what a table stands for.
+        DeValue::Table(_) if !takes_several(arg) || arg.get_value_delimiter().is_some() => {
+            Err("a table is no value of it".to_owned())
+        }
         DeValue::Table(table) => table
             .iter()
             .map(|(name, list)| {
@@ -211,6 +227,10 @@ fn word(value: &DeValue<'_>) -> Result<String, String> {
         DeValue::Datetime(_) => Err("a date is no value of an option; put quotes around it if it is text".to_owned()),
         DeValue::Array(_) | DeValue::Table(_) => Err("lists within lists are no value of an option".to_owned()),
     }
+}
+
+fn takes_several(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
 }
 
 pub(super) fn is_flag(arg: &Arg) -> bool {

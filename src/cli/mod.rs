@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
 /// usage) ends the program here.
 fn resolve(arguments: &[OsString]) -> Result<Cli, Failure> {
     let matches = parse(arguments)?.unwrap_or_else(|error| error.exit());
-    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(refusal(&error)))
 }
 
 fn parse(arguments: &[OsString]) -> Result<Result<ArgMatches, clap::Error>, Failure> {

@@ -5,7 +5,7 @@ use super::options::Common;
 use super::{Cli, Failure, config, refusal};
 use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
-use crate::ops::console;
+use crate::ops::{console, one_line};
 use crate::run::{self, Rotation};
 use crate::sink::spool::WhenFull;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
@@ -123,7 +123,7 @@ impl Watch {
             watches: match self.bpf.as_deref() {
                 None => "mail ports and fragments".to_owned(),
                 Some("") => "every packet".to_owned(),
-                Some(filter) => format!("what passes '{filter}'"),
+                Some(filter) => format!("what passes '{}'", one_line(filter)),
             },
             has_key: common.has_key(),
             reads: common.reads(),

@@ -80,9 +80,38 @@ pub(super) fn ascii(text: &str) -> String {
     safe
 }
 
+/// Characters of one line; more than the longest path with what is said of it has by custom.
+const LINE_CHARS: usize = 800;
+
+/// One line: line ends, other control characters and what turns the direction of writing are escaped, for a value of a
+/// configuration may hold them; of a line that is too long the middle is left out, since both what is meant and what is
+/// wrong with it must be told.
+pub(crate) fn one_line(text: &str) -> String {
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let chars = text.chars().count();
+    let left_out = if chars > LINE_CHARS { LINE_CHARS * 2 / 3..chars - LINE_CHARS / 3 } else { 0..0 };
+    let mut line = String::with_capacity(text.len().min(2 * LINE_CHARS));
+    for (at, c) in text.chars().enumerate() {
+        match c {
+            _ if left_out.contains(&at) => line.push_str(if at == left_out.start { "[...]" } else { "" }),
+            odd if is_odd(odd) => line.extend(odd.escape_default()),
+            plain => line.push(plain),
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_one_whatever_stands_in_it() {
+        assert_eq!(one_line("a\nb\u{1b}[2J\u{202e}\u{85}ü"), "a\\nb\\u{1b}[2J\\u{202e}\\u{85}ü");
+        let long = one_line(&format!("file: {}: no number", "x".repeat(100_000)));
+        assert!(long.len() < 900 && long.starts_with("file: xx") && long.ends_with("xx: no number"), "{long}");
+        assert_eq!(one_line(&"x".repeat(LINE_CHARS)), "x".repeat(LINE_CHARS));
+    }
 
     #[test]
     fn numbers_are_grouped_and_their_nouns_agree() {

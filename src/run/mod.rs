@@ -37,7 +37,7 @@ pub use rotate::Rotation;
 pub use watch::{Reloaded, WatchJob, watch};
 
 use crate::engine::Counters;
-use crate::ops::{Summary, counted};
+use crate::ops::{Summary, counted, one_line};
 use crate::wire::{Skip, Timestamp};
 use book::Tally;
 use std::fmt;
@@ -56,19 +56,24 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whatever a file or a name in the message holds, it is told in one line.
+    fn new(status: u8, message: impl Into<String>) -> Self {
+        Self { status, message: one_line(&message.into()) }
+    }
+
     /// Wrong usage or configuration: status 2.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { status: 2, message: message.into() }
+        Self::new(2, message)
     }
 
     /// An input could not be read: status 3.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { status: 3, message: message.into() }
+        Self::new(3, message)
     }
 
     /// The output could not be written: status 5.
     pub fn output(message: impl Into<String>) -> Self {
-        Self { status: 5, message: message.into() }
+        Self::new(5, message)
     }
 
     /// A thread ended by a fault of this program: status 2, and which.
