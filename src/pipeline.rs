@@ -17,6 +17,7 @@ use std::hash::BuildHasher as _;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Frames in a batch: enough that the channel's cost vanishes, few enough to stay in the cache.
 const BATCH_FRAMES: usize = 256;
@@ -54,7 +55,8 @@ struct Item {
 #[derive(Default)]
 struct Batch {
     items: Vec<Item>,
-    arena: Vec<u8>,
+    /// Wiped in the end only: to wipe it for each batch would cost as much as to fill it.
+    arena: Zeroizing<Vec<u8>>,
     paths: Vec<Path>,
     /// Index of the capture that fills it.
     capture: usize,
@@ -76,7 +78,7 @@ impl Batch {
         match (place, map) {
             (Some(_), Some(map)) if self.map.is_none() => self.map = Some((frame.at.input, Arc::clone(map))),
             (Some(_), _) => {}
-            (None, _) => self.arena.extend_from_slice(frame.octets),
+            (None, _) => self.copy(frame.octets),
         }
         self.items.push(Item {
             at: frame.at,
@@ -92,6 +94,17 @@ impl Batch {
             }),
         });
         true
+    }
+
+    /// An arena that grows by itself would leave copies.
+    fn copy(&mut self, octets: &[u8]) {
+        let needed = self.arena.len() + octets.len();
+        if needed > self.arena.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.arena);
+            self.arena = larger;
+        }
+        self.arena.extend_from_slice(octets);
     }
 
     fn fits(&self, frame: &Frame<'_>, is_mapped: bool) -> bool {

@@ -4,12 +4,13 @@
 //! and the decoder's own state, for each compressed input that is being read. It leaves out other
 //! compressions, dictionaries, and zstd windows above 128 MiB, which the decoder refuses.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use zeroize::Zeroizing;
 
 use super::source::BUFFER_OCTETS;
 
@@ -48,12 +49,43 @@ impl Compression {
     /// # Errors
     /// When the system gives no thread or the decoder no memory.
     pub(super) fn open(self, compressed: Box<dyn Read + Send>, thread: bool) -> io::Result<Box<dyn Read + Send>> {
-        let compressed = BufReader::with_capacity(COMPRESSED_OCTETS, compressed);
+        let compressed =
+            Compressed { inner: compressed, buffer: Zeroizing::new(vec![0; COMPRESSED_OCTETS]), at: 0, end: 0 };
         let decoder: Box<dyn Read + Send> = match self {
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
             Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(compressed)?),
         };
         if thread { on_own_thread(decoder) } else { Ok(decoder) }
+    }
+}
+
+/// What a `BufReader` does, with a buffer that is wiped: in what hardly can be compressed a password stands as it is.
+struct Compressed {
+    inner: Box<dyn Read + Send>,
+    buffer: Zeroizing<Vec<u8>>,
+    /// What was read and not yet taken.
+    at: usize,
+    end: usize,
+}
+
+impl BufRead for Compressed {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.end {
+            (self.at, self.end) = (0, self.inner.read(&mut self.buffer)?);
+        }
+        Ok(&self.buffer[self.at..self.end])
+    }
+
+    fn consume(&mut self, octets: usize) {
+        self.at = (self.at + octets).min(self.end);
+    }
+}
+
+impl Read for Compressed {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(out)?;
+        self.consume(read);
+        Ok(read)
     }
 }
 
@@ -71,11 +103,14 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// Octets that were decompressed; wiped when the input is at its end.
+type Chunk = Zeroizing<Vec<u8>>;
+
 /// The reading end of a decoder that runs on a thread of its own.
 struct Chunks {
-    full: Receiver<io::Result<Vec<u8>>>,
-    empty: Sender<Vec<u8>>,
-    chunk: Vec<u8>,
+    full: Receiver<io::Result<Chunk>>,
+    empty: Sender<Chunk>,
+    chunk: Chunk,
     pos: usize,
     ended: bool,
 }
@@ -88,14 +123,14 @@ fn on_own_thread(decoder: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Sen
     let (full_in, full) = bounded(CHUNKS);
     let (empty, empty_out) = bounded(CHUNKS);
     for _ in 0..CHUNKS {
-        let _ = empty.send(vec![0; BUFFER_OCTETS]);
+        let _ = empty.send(Zeroizing::new(vec![0; BUFFER_OCTETS]));
     }
     thread::Builder::new().name("inflate".into()).spawn(move || decode(decoder, &empty_out, &full_in))?;
-    Ok(Box::new(Chunks { full, empty, chunk: Vec::new(), pos: 0, ended: false }))
+    Ok(Box::new(Chunks { full, empty, chunk: Chunk::default(), pos: 0, ended: false }))
 }
 
 /// One read of the decoder is one chunk: a slow pipe is not held back until a chunk is full.
-fn decode(mut decoder: Box<dyn Read + Send>, empty: &Receiver<Vec<u8>>, full: &Sender<io::Result<Vec<u8>>>) {
+fn decode(mut decoder: Box<dyn Read + Send>, empty: &Receiver<Chunk>, full: &Sender<io::Result<Chunk>>) {
     for mut chunk in empty {
         chunk.resize(BUFFER_OCTETS, 0);
         let result = loop {

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use memmap2::{Mmap, UncheckedAdvice};
+use zeroize::Zeroizing;
 
 use super::{MAX_RECORD, Stop};
 
@@ -33,8 +34,16 @@ const PREFETCH_OCTETS: usize = 1536;
 const PREFETCH_LINES: usize = 6;
 
 enum Store {
-    Map { map: Arc<Mmap>, released: usize },
-    Buffer { buffer: Vec<u8>, reader: Box<dyn Read + Send>, doing: &'static str },
+    Map {
+        map: Arc<Mmap>,
+        released: usize,
+    },
+    /// Wiped in the end, for it holds what clients sent.
+    Buffer {
+        buffer: Zeroizing<Vec<u8>>,
+        reader: Box<dyn Read + Send>,
+        doing: &'static str,
+    },
 }
 
 /// Invariant: `pos <= limit <= window.len()`; what lies in `pos..limit` can be looked at without waiting.
@@ -55,7 +64,7 @@ impl Source {
 
     /// `doing` says in a problem what failed, such as "reading" or "gzip decompression".
     pub(super) fn reading(reader: Box<dyn Read + Send>, doing: &'static str) -> Self {
-        let buffer = vec![0; BUFFER_OCTETS];
+        let buffer = Zeroizing::new(vec![0; BUFFER_OCTETS]);
         Self { store: Store::Buffer { buffer, reader, doing }, pos: 0, limit: 0, base: 0, is_pinned: false }
     }
 
@@ -193,7 +202,9 @@ impl Source {
                 self.limit -= self.pos;
                 self.pos = 0;
                 if n > buffer.len() {
-                    buffer.resize(n.next_power_of_two(), 0);
+                    let mut larger = Zeroizing::new(vec![0; n.next_power_of_two()]);
+                    larger[..self.limit].copy_from_slice(&buffer[..self.limit]);
+                    *buffer = larger;
                 }
                 while self.limit < n {
                     match reader.read(&mut buffer[self.limit..]) {

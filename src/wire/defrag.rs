@@ -3,6 +3,8 @@
 //! The buffer is etherparse's, the map is ours. Where fragments of IPv4 differ in what they overlap, the datagram is
 //! handed on twice, with the first copy of every octet and with the last, since receivers take either; those of IPv6
 //! are dropped (RFC 5722 §4). What the capture cut is not reassembled: nobody knows the rest.
+//!
+//! What fragments carry may be a password: every copy of it is wiped when it is let go.
 
 use super::decode::Fragment;
 use super::{Path, Timestamp};
@@ -12,6 +14,7 @@ use etherparse::{IpFragOffset, IpNumber};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// What makes fragments parts of one datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,15 +33,57 @@ struct Partial {
     /// Of the fragment with offset 0, or of any until then.
     header: Vec<u8>,
     has_first: bool,
-    first: IpDefragBuf,
+    first: Buffer,
     /// With the last copy of every octet, once copies differ.
-    last: Option<IpDefragBuf>,
+    last: Option<Buffer>,
+}
+
+/// etherparse's buffer, which never moves and is wiped in the end: where it grows by itself it leaves copies.
+struct Buffer {
+    inner: IpDefragBuf,
+    /// Octets for which there is room.
+    room: usize,
+}
+
+impl Buffer {
+    fn new(protocol: u8, room: usize) -> Self {
+        Self { inner: IpDefragBuf::new(IpNumber(protocol), Vec::with_capacity(room), Vec::new()), room }
+    }
+
+    /// The same octets, with room for so many.
+    fn copy(&self, room: usize) -> Self {
+        let mut copy = Self::new(self.inner.ip_number().0, room);
+        for section in self.inner.sections() {
+            // They begin where a fragment did, so this is no other offset; the one at the end has no more after it.
+            let Ok(offset) = IpFragOffset::try_new(section.start / 8) else { continue };
+            let octets = &self.inner.data()[usize::from(section.start)..usize::from(section.end)];
+            let is_added = copy.inner.add(offset, self.inner.end() != Some(section.end), octets).is_ok();
+            debug_assert!(is_added, "it was added before");
+        }
+        copy
+    }
+
+    /// Whether the fragment could be added.
+    fn add(&mut self, offset: IpFragOffset, has_more: bool, payload: &[u8]) -> bool {
+        let end = usize::from(offset.byte_offset()) + payload.len();
+        if end > self.room && end <= usize::from(u16::MAX) {
+            *self = self.copy(2 * end);
+        }
+        self.inner.add(offset, has_more, payload).is_ok()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let empty = IpDefragBuf::new(self.inner.ip_number(), Vec::new(), Vec::new());
+        std::mem::replace(&mut self.inner, empty).take_bufs().0.zeroize();
+    }
 }
 
 impl Partial {
     fn octets(&self) -> usize {
-        let last = self.last.as_ref().map_or(0, |last| BLOCKS + last.data().len());
-        size_of::<Self>() + 2 * size_of::<Key>() + BLOCKS + self.header.len() + self.first.data().len() + last
+        let last = self.last.as_ref().map_or(0, |last| BLOCKS + last.inner.data().len());
+        size_of::<Self>() + 2 * size_of::<Key>() + BLOCKS + self.header.len() + self.first.inner.data().len() + last
     }
 }
 
@@ -79,7 +124,7 @@ pub struct Defragmenter {
 /// A datagram made of fragments, from its IP header on.
 pub struct Datagram {
     /// Its octets.
-    pub octets: Vec<u8>,
+    pub octets: Zeroizing<Vec<u8>>,
     /// What its fragments were wrapped in.
     pub path: Path,
 }
@@ -113,7 +158,7 @@ impl Defragmenter {
         self.counts.whole += 1;
         let Partial { header, first, last, .. } = partial;
         let readings = [Some(first), last].into_iter().flatten();
-        readings.map(|read| Datagram { octets: joined(&header, protocol, read.data()), path }).collect()
+        readings.map(|read| Datagram { octets: joined(&header, protocol, read.inner.data()), path }).collect()
     }
 
     /// No more will come: what waits is given up.
@@ -140,7 +185,7 @@ impl Defragmenter {
                 since: clock,
                 header: Vec::new(),
                 has_first: false,
-                first: IpDefragBuf::new(IpNumber(key.protocol), Vec::new(), Vec::new()),
+                first: Buffer::new(key.protocol, 0),
                 last: None,
             }
         });
@@ -148,8 +193,8 @@ impl Defragmenter {
         if entry.header.is_empty() || fragment.offset == 0 && !entry.has_first {
             (entry.header, entry.has_first) = (fragment.header.to_vec(), fragment.offset == 0);
         }
-        let kept = overlaid(&entry.first, usize::from(fragment.offset) * 8, fragment.payload);
-        let is_conflict = kept.as_ref().is_some_and(|kept| kept != fragment.payload);
+        let kept = overlaid(&entry.first.inner, usize::from(fragment.offset) * 8, fragment.payload);
+        let is_conflict = kept.as_ref().is_some_and(|kept| kept[..] != *fragment.payload);
         if is_conflict && fragment.header.first().is_some_and(|octet| octet >> 4 == 6) {
             // Only its key is remembered by nobody: what comes later of it is a new datagram, and not whole.
             counts.given_up += 1;
@@ -160,17 +205,18 @@ impl Defragmenter {
             return None;
         }
         if is_conflict && entry.last.is_none() {
-            entry.last = Some(entry.first.clone());
+            entry.last = Some(entry.first.copy(entry.first.room));
         }
-        let payload = kept.as_deref().unwrap_or(fragment.payload);
-        let is_added = entry.first.add(offset, fragment.has_more, payload).is_ok();
+        let payload = kept.as_ref().map_or(fragment.payload, |kept| &kept[..]);
+        let is_added = entry.first.add(offset, fragment.has_more, payload);
         if let Some(last) = &mut entry.last {
             // Refused by one, refused by both: their ends are the same.
             let _ = last.add(offset, fragment.has_more, fragment.payload);
         }
         *octets = *octets + entry.octets() - before;
-        let is_scattered = entry.first.sections().len() > DATAGRAM_PIECES;
-        let is_whole = entry.first.is_complete() && entry.first.end() == Some(entry.first.sections()[0].end);
+        let first = &entry.first.inner;
+        let is_scattered = first.sections().len() > DATAGRAM_PIECES;
+        let is_whole = first.is_complete() && first.end() == Some(first.sections()[0].end);
         if is_scattered {
             counts.given_up += 1;
             self.remove(&key);
@@ -197,13 +243,13 @@ impl Defragmenter {
 }
 
 /// The payload with what is there already in place of its own; `None` when nothing is.
-fn overlaid(known: &IpDefragBuf, begin: usize, payload: &[u8]) -> Option<Vec<u8>> {
+fn overlaid(known: &IpDefragBuf, begin: usize, payload: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let end = begin + payload.len();
     let mut copy = None;
     for section in known.sections() {
         let (from, to) = (begin.max(usize::from(section.start)), end.min(usize::from(section.end)));
         if from < to && to <= known.data().len() {
-            let copy = copy.get_or_insert_with(|| payload.to_vec());
+            let copy = copy.get_or_insert_with(|| Zeroizing::new(payload.to_vec()));
             copy[from - begin..to - begin].copy_from_slice(&known.data()[from..to]);
         }
     }
@@ -211,8 +257,9 @@ fn overlaid(known: &IpDefragBuf, begin: usize, payload: &[u8]) -> Option<Vec<u8>
 }
 
 /// The datagram with the header of a fragment, made whole. The checksum of the header is looked at by nobody here.
-fn joined(header: &[u8], protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let mut octets = header.to_vec();
+fn joined(header: &[u8], protocol: u8, payload: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut octets = Zeroizing::new(Vec::with_capacity(header.len() + payload.len()));
+    octets.extend_from_slice(header);
     octets.extend_from_slice(payload);
     let [total, after] = [octets.len(), payload.len()].map(|len| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes());
     match header.first().map(|octet| octet >> 4) {
