@@ -486,8 +486,12 @@ fn reload(job: &mut WatchJob, gauges: &Gauges) {
     }
     gauges.policy.put(new.policy);
     job.statistics = new.statistics;
+    // Whoever is told more or less from now on is told so by both.
+    let before = console::tells(Level::Info);
     console::set_level(new.level);
-    console::notice("the configuration was read anew");
+    if before || console::tells(Level::Info) {
+        console::notice("the configuration was read anew");
+    }
     if !new.unheeded.is_empty() {
         console::warning(&format!("after a restart only: {}", new.unheeded.join(", ")));
     }
