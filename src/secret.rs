@@ -165,6 +165,8 @@ impl FingerprintKey {
     /// First 16 octets of HMAC-SHA-256(K, `"barewire/fp/1" 0x00 class 0x00 secret`).
     #[must_use]
     pub fn fingerprint(&self, class: FingerprintClass, secret: &Secret) -> Fingerprint {
+        #[cfg(debug_assertions)]
+        panic_where_asked(secret);
         let full = self
             .mac
             .clone()
@@ -178,6 +180,14 @@ impl FingerprintKey {
         digest.copy_from_slice(&full[..16]);
         Fingerprint { key_id: self.key_id, digest }
     }
+}
+
+/// For the test of leaks, and in no release: the worst panic that there can be, one whose own message has the secret. The
+/// program tells the place of a panic and never its message.
+#[cfg(debug_assertions)]
+fn panic_where_asked(secret: &Secret) {
+    let is_asked = std::env::var_os("BAREWIRE_PANIC_WITH_SECRET").is_some();
+    assert!(!is_asked, "the secret is {}", String::from_utf8_lossy(&secret.0));
 }
 
 #[cfg(test)]

@@ -271,7 +271,11 @@ fn foreign(magic: [u8; 4]) -> String {
         }
         _ => "",
     };
-    if hint.is_empty() {
+    // A list of passwords, or a key in digits: not even its beginning is told.
+    let is_text = magic.iter().all(|octet| octet.is_ascii_graphic() || octet.is_ascii_whitespace());
+    if hint.is_empty() && is_text {
+        "not a pcap, pcapng or snoop file: it holds text".to_owned()
+    } else if hint.is_empty() {
         let [a, b, c, d] = magic;
         format!("not a pcap, pcapng or snoop file: it begins with {a:02x} {b:02x} {c:02x} {d:02x}")
     } else {

@@ -140,12 +140,13 @@ fn damaged_compression_keeps_what_came_before() {
 
 #[test]
 fn what_is_no_capture_is_said_so() {
-    let cases: [(&[u8], &str); 5] = [
+    let cases: [(&[u8], &str); 6] = [
         (b"", "empty"),
         (b"\x7fELF....", "begins with 7f 45 4c 46"),
         (b"\xfd7zXZ\0....", "xz -dc"),
         (b"PK\x03\x04....", "zip archive"),
-        (b"snooze..", "begins with 73 6e 6f 6f"),
+        (b"snooze..", "snoop file: it holds text"),
+        (b"hunter2\n", "snoop file: it holds text"),
     ];
     for (octets, what) in cases {
         let problem = problem_of(octets).unwrap();

@@ -18,6 +18,7 @@ mod watch;
 
 use crate::ops::{console, process};
 use crate::run::Failure;
+use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use config::Config;
 use std::ffi::OsString;
@@ -85,7 +86,19 @@ pub fn main() -> ExitCode {
 /// Parses the arguments, with the configuration file that they name; what the parser itself answers (help, version, wrong
 /// usage) ends the program here.
 fn resolve(arguments: &[OsString]) -> Result<Cli, Failure> {
-    let matches = parse(arguments)?.unwrap_or_else(|error| error.exit());
+    let matches = parse(arguments)?;
+    let is_harmless = |error: &clap::Error| {
+        matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::MissingRequiredArgument)
+    };
+    if matches.as_ref().is_err_and(|error| !is_harmless(error))
+        && arguments.get(1).is_some_and(|command| command == "fingerprint")
+    {
+        // The parser would tell the word, and it may be the secret.
+        let what = "fingerprint takes no more than --key and --bearer; it reads the secret from standard input, for others \
+                    can see what is typed";
+        return Err(Failure::usage(what));
+    }
+    let matches = matches.unwrap_or_else(|error| error.exit());
     Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(refusal(&error)))
 }
 

@@ -313,6 +313,11 @@ impl Common {
 /// Reads a key file; one that others can read is no key.
 pub(super) fn read_key(path: &Path) -> Result<FingerprintKey, Failure> {
     use std::os::unix::fs::PermissionsExt as _;
+    if is_key_itself(path) {
+        let what = "fingerprint key: that is no file, and long enough to be a key; write the key to a file that only its \
+                    owner can read, and name that";
+        return Err(Failure::usage(what));
+    }
     let fail = |what: String| Failure::usage(format!("fingerprint key {}: {what}", path.display()));
     let mut file = File::open(path).map_err(|error| fail(error.to_string()))?;
     let mode = file.metadata().map_err(|error| fail(error.to_string()))?.permissions().mode();
@@ -329,6 +334,12 @@ pub(super) fn read_key(path: &Path) -> Result<FingerprintKey, Failure> {
     }
     FingerprintKey::parse(&content[..len])
         .ok_or_else(|| fail("it must hold 32 octets or 64 hexadecimal digits".to_owned()))
+}
+
+/// Whether the key, or something like one, was given in place of its file's name. It must not be told.
+fn is_key_itself(path: &Path) -> bool {
+    let octets = path.as_os_str().as_encoded_bytes();
+    octets.len() >= FingerprintKey::LEN && !octets.contains(&b'/') && !path.exists()
 }
 
 /// A key for this run only.

@@ -7,7 +7,7 @@ use super::forms::{contains, forms};
 use std::fs::{self, File};
 use std::io::{PipeReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,13 @@ impl Held {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it by a signal.
+    pub(crate) fn end_by(&mut self, signal: i32) -> ExitStatus {
+        // SAFETY: a plain system call; the child was not waited for, so its number is its own.
+        assert_eq!(unsafe { libc::kill(self.id().cast_signed(), signal) }, 0, "it is there");
+        self.child.wait().expect("an end")
     }
 
     /// All threads sleep, and none has taken time since the last looks.

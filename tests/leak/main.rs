@@ -1,13 +1,21 @@
-//! No secret leaves the program: every octet it writes over the corpus is searched for each known secret, plain, in
-//! base64 at its three alignments, in hexadecimal and in URL form.
+//! No secret leaves the program: every octet it writes over the corpus, the page of metrics too, is searched for each known
+//! secret, plain, in base64 at its three alignments, in hexadecimal and in URL form. So is what it says of keys and
+//! configurations, of a panic with a secret in hand, and what is left in its memory.
 //!
 //! The folder is named by `BAREWIRE_CORPUS`; without it this skips, loudly. The bundled sample is always searched.
 
 #![allow(clippy::print_stderr, reason = "a skipped test must be loud")]
 
+mod faults;
 mod forms;
 #[cfg(target_os = "linux")]
 mod image;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod live;
+mod near;
+#[cfg(all(feature = "live", target_os = "linux"))]
+#[path = "../bed/net.rs"]
+mod net;
 #[cfg(target_os = "linux")]
 mod remains;
 
@@ -20,16 +28,17 @@ use std::process::Command;
 /// Runs the program over the captures, at every verbosity, and gives back all it wrote.
 fn everything_written(captures: &[PathBuf], scratch: &Path) -> Vec<u8> {
     let mut written = Vec::new();
-    for options in [&["-q"][..], &[], &["-v"], &["-vv"], &["-j", "2"]] {
-        let file = scratch.join("records.ndjson");
+    for options in [&["-q"][..], &[], &["-v"], &["-vvvv"], &["-j", "2"]] {
+        let (file, page) = (scratch.join("records.ndjson"), scratch.join("page.prom"));
         for to_file in [false, true] {
             let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
             command.arg("replay").args(["--records", "findings,logins,sessions"]).args(options).args(captures);
+            command.arg("--metrics-file").arg(&page);
             if to_file {
                 command.arg("-o").arg(&file);
             }
             let output = command.output().expect("the program runs");
-            written.extend([output.stdout, output.stderr].concat());
+            written.extend([output.stdout, output.stderr, std::fs::read(&page).expect("the page of metrics")].concat());
             if to_file {
                 written.extend(std::fs::read(&file).expect("records"));
             }
@@ -48,12 +57,7 @@ fn search(captures: &[PathBuf], secrets: &BTreeSet<Vec<u8>>, name: &str) {
     let written = everything_written(captures, &scratch(name));
     assert!(written.len() > 1000, "something was written");
     // A user may be named like somebody's password; the capture's user names are written on purpose.
-    for secret in secrets {
-        for form in forms(secret) {
-            // Never the secret itself in the message.
-            assert!(!contains(&written, &form), "a secret of {name} was written");
-        }
-    }
+    nothing_of(secrets, &written, name);
 }
 
 #[test]
@@ -117,13 +121,28 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// The made-up passwords of the bundled sample.
-#[test]
-fn no_secret_of_the_sample_is_written() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let table = std::fs::read_to_string(root.join("tests/bed/users.tsv")).expect("users.tsv");
+fn secrets_of_the_sample() -> BTreeSet<Vec<u8>> {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bed/users.tsv");
+    let table = std::fs::read_to_string(table).expect("users.tsv");
     let rows = table.lines().filter(|row| !row.starts_with('#'));
     let secrets: BTreeSet<Vec<u8>> =
         rows.filter_map(|row| row.split('\t').nth(1)).map(|secret| secret.as_bytes().to_vec()).collect();
     assert!(secrets.len() >= 3, "the passwords of the sample's users");
-    search(&[root.join("testdata/office.pcap")], &secrets, "sample");
+    secrets
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/office.pcap")
+}
+
+/// Fails if one of them stands in the text in any form; never says which.
+fn nothing_of(secrets: &BTreeSet<Vec<u8>>, text: &[u8], of: &str) {
+    for form in secrets.iter().flat_map(|secret| forms(secret)) {
+        assert!(!contains(text, &form), "a secret was written by {of}");
+    }
+}
+
+#[test]
+fn no_secret_of_the_sample_is_written() {
+    search(&[sample()], &secrets_of_the_sample(), "sample");
 }
