@@ -6,7 +6,11 @@
 //! `event.id` tells which it had before. Threads, waiting and retrying are the business of [`crate::run`].
 
 pub mod local;
+pub mod net;
+pub mod rfc5424;
 pub mod spool;
+pub mod syslog;
+pub mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;

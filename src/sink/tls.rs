@@ -1,0 +1,309 @@
+//! TLS to receivers: what they must show, what they are shown, and streams that notice when they were refused.
+//!
+//! Names and chains of certificates are always checked; there is no switch. Files are read when a configuration is made,
+//! since the sandbox forbids it later; a new configuration reads them anew.
+
+use super::TlsOptions;
+use super::net::{Address, SLICES, Timed};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Where systems keep the authorities they trust: Debian and its kin, Red Hat and its kin, Alpine.
+const SYSTEM: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+/// The authorities of all the world are a quarter of a megabyte.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// What a client of TLS does with these options: TLS 1.2 at least, every handshake a full one.
+///
+/// # Errors
+///
+/// A file cannot be read or does not hold what it should: one line that names it and says what helps.
+pub fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(authorities(options.ca.as_deref())?);
+    let mut config = match (&options.certificate, &options.key) {
+        (None, None) => builder.with_no_client_auth(),
+        (Some(certificate), Some(key)) => {
+            let chain = certificates(certificate)?;
+            builder.with_client_auth_cert(chain, private_key(key)?).map_err(|error| {
+                format!("{}: not the certificate of key {}: {error}", certificate.display(), key.display())
+            })?
+        }
+        (Some(certificate), None) => return Err(format!("{}: a certificate needs its key", certificate.display())),
+        (None, Some(key)) => return Err(format!("{}: a key needs its certificate", key.display())),
+    };
+    // A resumed session is one whose certificates nobody looks at again.
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    if let Some(path) = file {
+        for certificate in certificates(path)? {
+            store.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        return Ok(store);
+    }
+    for path in SYSTEM.map(Path::new) {
+        if let Ok(certificates) = certificates(path) {
+            // Old ones among them are in forms that nobody reads any more.
+            store.add_parsable_certificates(certificates);
+            return Ok(store);
+        }
+    }
+    Err(format!("no certificates of authorities at {}; install ca-certificates or name a file", SYSTEM.join(", ")))
+}
+
+/// The certificates of a PEM file, of which there must be one at least.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let fail = |what: &str| format!("{}: {what}", path.display());
+    let file = File::open(path).map_err(|error| fail(&error.to_string()))?;
+    let mut content = Vec::new();
+    file.take(LARGEST_FILE).read_to_end(&mut content).map_err(|error| fail(&error.to_string()))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(fail("no certificate in it; it must be PEM, with BEGIN CERTIFICATE")),
+        Err(error) => Err(fail(&format!("damaged PEM: {error}"))),
+    }
+}
+
+/// The private key of a PEM file that nobody else can read.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fail = |what: &str| format!("{}: {what}", path.display());
+    let file = File::open(path).map_err(|error| fail(&error.to_string()))?;
+    let mode = file.metadata().map_err(|error| fail(&error.to_string()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(fail(&format!("others can read the key; run 'chmod 600 {}'", path.display())));
+    }
+    // Of the largest size at once: growing would leave copies behind.
+    const LARGEST_KEY: usize = 64 << 10;
+    let mut content = Zeroizing::new(Vec::with_capacity(LARGEST_KEY));
+    file.take(LARGEST_KEY as u64).read_to_end(&mut content).map_err(|error| fail(&error.to_string()))?;
+    // What PEM errors quote of the file is not shown: it could be of the key.
+    PrivateKeyDer::from_pem_slice(&content)
+        .map_err(|_| fail("no private key in it that can be read; it must be PEM, without a passphrase"))
+}
+
+/// A way to a receiver, in clear or not.
+pub struct Dialer {
+    address: Address,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    patience: Duration,
+}
+
+impl Dialer {
+    /// To an address; with options, over TLS.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`config`], or a name that no certificate can have.
+    pub fn new(address: Address, tls: Option<&TlsOptions>, patience: Duration) -> Result<Self, String> {
+        let tls = match tls {
+            None => None,
+            Some(options) => {
+                let name = options.name.clone().unwrap_or_else(|| address.host().to_owned());
+                let parsed = ServerName::try_from(name.clone());
+                Some((config(options)?, parsed.map_err(|_| format!("{name}: no name that a certificate can have"))?))
+            }
+        };
+        Ok(Self { address, tls, patience })
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Connects, and over TLS shakes hands.
+    pub(super) fn connect(&self) -> Result<Stream, String> {
+        let mut socket = self.address.connect(self.patience).map_err(|error| self.words(&error))?;
+        let Some((config, name)) = &self.tls else { return Ok(Stream::Plain(socket)) };
+        let mut connection =
+            ClientConnection::new(Arc::clone(config), name.clone()).map_err(|error| error.to_string())?;
+        connection.complete_io(&mut socket).map_err(|error| self.words(&error))?;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(connection, socket))))
+    }
+
+    /// What went wrong, in one line that says what helps where that is known.
+    pub(super) fn words(&self, error: &io::Error) -> String {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match (inner, error.kind()) {
+            (Some(inner), _) => self.tls_words(inner),
+            (None, io::ErrorKind::TimedOut) => format!("nothing within {:?}", self.patience),
+            (None, io::ErrorKind::UnexpectedEof) if self.tls.is_some() => {
+                "it closed the connection, which is also some servers' way to refuse a certificate".to_owned()
+            }
+            (None, io::ErrorKind::UnexpectedEof) => "it closed the connection".to_owned(),
+            (None, _) => error.to_string(),
+        }
+    }
+
+    fn tls_words(&self, error: &rustls::Error) -> String {
+        use AlertDescription as Alert;
+        use CertificateError as Cert;
+        let name = self.tls.as_ref().map(|(_, name)| name.to_str()).unwrap_or_default();
+        match error {
+            rustls::Error::InvalidCertificate(Cert::UnknownIssuer) => {
+                "its certificate comes from no authority trusted here; name a file with that authority's".to_owned()
+            }
+            rustls::Error::InvalidCertificate(Cert::NotValidForName | Cert::NotValidForNameContext { .. }) => {
+                format!("its certificate is not for {name}; connect by a name that it has, or give that name")
+            }
+            rustls::Error::InvalidCertificate(Cert::Expired | Cert::ExpiredContext { .. }) => {
+                "its certificate has expired".to_owned()
+            }
+            rustls::Error::InvalidCertificate(Cert::NotValidYet | Cert::NotValidYetContext { .. }) => {
+                "its certificate is not valid yet; is this clock right?".to_owned()
+            }
+            rustls::Error::AlertReceived(
+                alert @ (Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                // What TLS 1.2 says for want of a better one.
+                | Alert::HandshakeFailure),
+            ) => format!("it refused this client ({alert:?}); show it a certificate of an authority that it trusts"),
+            rustls::Error::AlertReceived(alert) => format!("it refused this client ({alert:?})"),
+            rustls::Error::InvalidMessage(_) => format!("it does not speak TLS ({error})"),
+            _ => error.to_string(),
+        }
+    }
+}
+
+/// A connection to a receiver.
+pub(super) enum Stream {
+    /// In clear.
+    Plain(Timed),
+    /// Over TLS, after the handshake.
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+impl Stream {
+    fn socket(&mut self) -> &mut Timed {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &mut stream.sock,
+        }
+    }
+
+    /// An exchange begins that may take so many slices of the patience.
+    pub(super) fn allow(&mut self, slices: u32) {
+        self.socket().allow(slices);
+    }
+
+    /// What has come, without waiting: `None` for nothing.
+    ///
+    /// # Errors
+    ///
+    /// The connection is at its end, by an alert, a reset or in order.
+    pub(super) fn poll(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        self.socket().set_waiting(false)?;
+        let read = self.read(into);
+        self.socket().set_waiting(true)?;
+        self.allow(SLICES);
+        some_read(read)
+    }
+
+    /// Whether a receiver that never says anything has ended the connection.
+    ///
+    /// # Errors
+    ///
+    /// It has.
+    pub(super) fn poll_closed(&mut self) -> io::Result<()> {
+        // What it says all the same is thrown away, but not for ever.
+        for _ in 0..16 {
+            if self.poll(&mut [0; 4096])?.is_none() {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("it talks where it should listen"))
+    }
+
+    /// Waits a moment for the receiver to end the connection: for a tenth of the patience, or less where it is plain that
+    /// all is well. TLS 1.3 lets a client finish before the server has looked at its certificate, and what is written then
+    /// is thrown away without a word. Session tickets come after the server has looked; but some check names only
+    /// then, and close.
+    ///
+    /// # Errors
+    ///
+    /// It has.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        const FOR_TICKETS: u32 = SLICES / 10;
+        const FOR_CLOSING: u32 = SLICES / 50;
+        if let Self::Tls(stream) = self
+            && stream.conn.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3)
+        {
+            stream.sock.allow(FOR_TICKETS);
+            while stream.conn.tls13_tickets_received() == 0 {
+                match stream.conn.read_tls(&mut stream.sock) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(_) => {
+                        stream.conn.process_new_packets().map_err(io::Error::other)?;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.allow(FOR_CLOSING);
+        let read = self.read(&mut [0; 64]);
+        self.allow(SLICES);
+        match some_read(read) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
+            ended_or_said => ended_or_said.map(drop),
+        }
+    }
+}
+
+fn some_read(read: io::Result<usize>) -> io::Result<Option<usize>> {
+    match read {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(some) => Ok(Some(some)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(octets),
+            Self::Tls(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
