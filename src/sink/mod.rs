@@ -7,6 +7,7 @@
 
 pub mod local;
 pub mod net;
+pub mod relp;
 pub mod rfc5424;
 pub mod spool;
 pub mod syslog;
