@@ -6,8 +6,11 @@ use super::{Failure, refusal};
 use crate::ops::{folder_of, wrapped};
 use crate::output::Form;
 use crate::sink::local::{FileSink, Output};
+use crate::sink::relp::{self, Relp};
+use crate::sink::rfc5424::{self, facility};
 use crate::sink::spool::{self, WhenFull};
-use crate::sink::{Fsync, Reach, Receiver, Transport};
+use crate::sink::syslog::{self, Syslog};
+use crate::sink::{Fsync, Reach, Receiver, TlsOptions, Transport};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
@@ -27,6 +30,10 @@ enum Kind {
     File,
     /// Standard output.
     Stdout,
+    /// A syslog server, RFC 5424.
+    Syslog,
+    /// A syslog server that confirms.
+    Relp,
 }
 
 /// When records in a spool outlast a power cut.
@@ -35,6 +42,14 @@ enum Sync {
     Interval,
     Batch,
     Never,
+}
+
+/// How syslog is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Carried {
+    Tcp,
+    Tls,
+    Udp,
 }
 
 /// What is done when a spool is full.
@@ -56,6 +71,50 @@ struct Options {
     #[arg(long)]
     path: Option<PathBuf>,
 
+    /// Where it listens, HOST:PORT; HOST alone with the usual port. Names are looked up at the start.
+    #[arg(long)]
+    address: Option<String>,
+
+    /// How syslog is carried: over TCP counted in octets, over TLS, as datagrams.
+    #[arg(long, value_enum, default_value = "tcp")]
+    protocol: Carried,
+
+    /// Speak TLS.
+    #[arg(long, action = clap::ArgAction::SetTrue)]
+    tls: bool,
+
+    /// PEM file of the authorities that the receiver's certificate must come from. By default those of the system.
+    #[arg(long)]
+    ca: Option<PathBuf>,
+
+    /// PEM file of the certificate, with its chain, that is shown to the receiver.
+    #[arg(long)]
+    certificate: Option<PathBuf>,
+
+    /// PEM file of its private key, which only its owner can read.
+    #[arg(long)]
+    key: Option<PathBuf>,
+
+    /// Name that the receiver's certificate must have, where it is not that of the address.
+    #[arg(long)]
+    server_name: Option<String>,
+
+    /// Facility of the messages, by name or number.
+    #[arg(long, default_value = "authpriv", value_parser = |text: &str| facility(text).ok_or("no facility of syslog"))]
+    facility: u8,
+
+    /// Name of this machine in the messages. By default its own.
+    #[arg(long)]
+    hostname: Option<String>,
+
+    /// Enterprise number of the structured data. By default the one that is set aside for documentation.
+    #[arg(long, default_value_t = 32473)]
+    enterprise: u32,
+
+    /// Messages on their way that are not answered yet; as many may come twice.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    window: u64,
+
     /// MiB on disk that may wait for it.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     spool_size: u64,
@@ -72,7 +131,20 @@ struct Options {
 }
 
 /// Which keys which kind takes, beside those that all do; those it must have first.
-const KEYS: [(Kind, &[&str], &[&str]); 2] = [(Kind::File, &["path"], &[]), (Kind::Stdout, &[], &[])];
+const KEYS: [(Kind, &[&str], &[&str]); 4] = [
+    (Kind::File, &["path"], &[]),
+    (Kind::Stdout, &[], &[]),
+    (
+        Kind::Syslog,
+        &["address"],
+        &["protocol", "ca", "certificate", "key", "server-name", "facility", "hostname", "enterprise"],
+    ),
+    (
+        Kind::Relp,
+        &["address"],
+        &["tls", "ca", "certificate", "key", "server-name", "facility", "hostname", "enterprise", "window"],
+    ),
+];
 
 /// Keys of all kinds.
 const COMMON: [&str; 4] = ["type", "spool-size", "when-full", "fsync"];
@@ -124,7 +196,11 @@ pub(super) fn sinks_of(value: &DeValue<'_>) -> Result<Vec<Sink>, (Option<usize>,
                 return Err((at, no_key(key.get_ref(), keys(&parser).map(|(_, known)| known))));
             };
             let values = values_of(arg, key, value.get_ref()).map_err(|what| (at, what))?;
-            typed.extend(values.into_iter().map(|value| format!("--{key}={value}")));
+            if super::config::is_flag(arg) {
+                typed.extend(values.contains(&"true".to_owned()).then(|| format!("--{key}")));
+            } else {
+                typed.extend(values.into_iter().map(|value| format!("--{key}={value}")));
+            }
         }
         let matches = parser.try_get_matches_from(typed).map_err(|error| (at, told(name, &error)))?;
         let options = Options::from_arg_matches(&matches).map_err(|error| (at, told(name, &error)))?;
@@ -192,8 +268,9 @@ impl Sink {
     }
 
     fn made(&self) -> Result<Made, Failure> {
-        let Self { options, .. } = self;
+        let Self { name, options, .. } = self;
         let form = Form::default();
+        let wrong = |what: String| Failure::usage(format!("sinks.{name}: {what}"));
         Ok(match options.kind {
             Kind::File => {
                 let path = options.path.clone().unwrap_or_default();
@@ -204,7 +281,47 @@ impl Sink {
                 let transport = Box::new(Output::new(std::io::stdout(), form));
                 Made { transport, reach: Reach::default(), caveat: None }
             }
+            Kind::Syslog => {
+                let protocol = match options.protocol {
+                    Carried::Tcp => syslog::Protocol::Tcp,
+                    Carried::Tls => syslog::Protocol::Tls,
+                    Carried::Udp => syslog::Protocol::Udp,
+                };
+                let address = options.address.clone().unwrap_or_default();
+                let (tls, message) = (self.tls(), self.message());
+                let settings = syslog::Options { protocol, tls, message, ..syslog::Options::new(address) };
+                let transport = Syslog::new(&settings, form).map_err(wrong)?;
+                let is_udp = protocol == syslog::Protocol::Udp;
+                let tcp = if is_udp { Vec::new() } else { vec![transport.address().port()] };
+                let reach = Reach { tcp, is_udp, ..Reach::default() };
+                let caveat = "syslog confirms nothing: what is under way when the server dies is lost; relp confirms";
+                Made { transport: Box::new(transport), reach, caveat: Some(caveat) }
+            }
+            Kind::Relp => {
+                let address = options.address.clone().unwrap_or_default();
+                let tls = options.tls.then(|| self.tls());
+                let (message, window) = (self.message(), options.window as usize);
+                let settings = relp::Options { tls, message, window, ..relp::Options::new(address) };
+                let transport = Relp::new(&settings, form).map_err(wrong)?;
+                let reach = Reach { tcp: vec![transport.address().port()], ..Reach::default() };
+                Made { transport: Box::new(transport), reach, caveat: None }
+            }
         })
+    }
+
+    fn tls(&self) -> TlsOptions {
+        let Options { ca, certificate, key, server_name, .. } = &self.options;
+        TlsOptions { ca: ca.clone(), certificate: certificate.clone(), key: key.clone(), name: server_name.clone() }
+    }
+
+    fn message(&self) -> rfc5424::Options {
+        let Options { facility, hostname, enterprise, .. } = &self.options;
+        rfc5424::Options {
+            facility: *facility,
+            hostname: hostname.clone(),
+            enterprise: *enterprise,
+            ..rfc5424::Options::default()
+        }
     }
 
     /// Its keys with their values, for people. Reads what they name.
@@ -234,11 +351,21 @@ fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::File => "file",
         Kind::Stdout => "stdout",
+        Kind::Syslog => "syslog",
+        Kind::Relp => "relp",
     }
 }
 
 /// Values for the examples.
-const EXAMPLES: [(&str, &str); 1] = [("path", "\"/var/log/barewire/copy.ndjson\"")];
+const EXAMPLES: [(&str, &str); 7] = [
+    ("address", "\"127.0.0.1:6514\""),
+    ("ca", "\"/etc/barewire/ca.pem\""),
+    ("certificate", "\"/etc/barewire/sensor.pem\""),
+    ("hostname", "\"sensor1.example.org\""),
+    ("key", "\"/etc/barewire/sensor.key\""),
+    ("path", "\"/var/log/barewire/copy.ndjson\""),
+    ("server-name", "\"siem.example.org\""),
+];
 
 /// A table of each kind, commented out.
 pub(super) fn example() -> String {
@@ -278,6 +405,7 @@ fn key_text<'a>(parser: &Command, key: &'a str, told: &mut Vec<&'a str>) -> Stri
     let quoted = |value: String| if value.parse::<f64>().is_ok() { value } else { format!("\"{value}\"") };
     let example = EXAMPLES.iter().find(|(known, _)| *known == key).map(|(_, value)| (*value).to_owned());
     let first = arg.get_possible_values().first().map(|choice| format!("\"{}\"", choice.get_name()));
-    let value = example.or(default.map(quoted)).or(first).unwrap_or_else(|| "\"\"".to_owned());
+    let flag = super::config::is_flag(arg).then(|| "true".to_owned());
+    let value = example.or(flag).or(default.map(quoted)).or(first).unwrap_or_else(|| "\"\"".to_owned());
     text + &format!("#{key} = {value}\n")
 }
