@@ -165,10 +165,6 @@ impl Write for Timed {
         self.patiently(|socket| socket.write(octets))
     }
 
-    fn write_vectored(&mut self, octets: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.patiently(|socket| socket.write_vectored(octets))
-    }
-
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -274,6 +274,16 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    /// RFC 5425 §4.4: a client says that it closes. Without waiting: it may be closing because nobody reads.
+    fn drop(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            let _ = stream.sock.set_waiting(false).and_then(|()| stream.conn.write_tls(&mut stream.sock));
+        }
+    }
+}
+
 fn some_read(read: io::Result<usize>) -> io::Result<Option<usize>> {
     match read {
         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -307,3 +317,7 @@ impl Write for Stream {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tls/tests.rs"]
+mod tests;
