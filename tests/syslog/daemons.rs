@@ -26,6 +26,7 @@ pub(crate) fn skipped(kind: Kind) -> bool {
             missing.extend((!is_installed("rsyslogd")).then_some("rsyslog"));
             missing.extend(parts.iter().filter(|(module, _)| !has(module)).map(|(_, package)| package));
         }
+        Kind::OpenSsl => {}
         Kind::SyslogNg => missing.extend((!syslog_ng().join("usr/sbin/syslog-ng").exists()).then_some("syslog-ng")),
     }
     if missing.is_empty() {
@@ -108,6 +109,8 @@ impl Papers {
 pub(crate) enum Kind {
     Rsyslog,
     SyslogNg,
+    /// No daemon at all: [`openssl_server`].
+    OpenSsl,
 }
 
 /// The ports of a daemon. Each writes what came through it into a file of its name.
@@ -156,6 +159,7 @@ impl Daemon {
         let config = match kind {
             Kind::Rsyslog => rsyslog(scratch.path("").as_path(), papers, ports),
             Kind::SyslogNg => syslog_ng_config(scratch.path("").as_path(), papers, ports),
+            Kind::OpenSsl => panic!("no daemon"),
         };
         fs::write(scratch.path("conf"), config).expect("its configuration");
         let process = begin(kind, &scratch);
@@ -207,17 +211,24 @@ impl Daemon {
 
     /// What came in one way, once it is so much at least, or after a while.
     pub(crate) fn read(&self, way: &str, count: usize) -> Vec<Read> {
+        self.written(way, count).lines().map(Read::parse).collect()
+    }
+
+    /// The same as it was written.
+    pub(crate) fn written(&self, way: &str, count: usize) -> String {
         let asked = Instant::now();
         loop {
             let text = fs::read_to_string(self.file(way)).unwrap_or_default();
             if text.lines().count() >= count && text.ends_with('\n') || asked.elapsed() > PATIENCE / 4 {
-                return text.lines().map(|line| self.parse(line)).collect();
+                return text;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
 
-    fn parse(&self, line: &str) -> Read {
+impl Read {
+    fn parse(line: &str) -> Read {
         let parts: Vec<&str> = line.split('\t').collect();
         let [priority, time, hostname, app_name, msgid, rule, proto, parsed, message] = parts[..] else {
             panic!("{line}")
@@ -248,6 +259,7 @@ fn begin(kind: Kind, scratch: &Scratch) -> Watched {
             command.arg("-n").arg("-f").arg(scratch.path("conf")).arg("-i").arg(scratch.path("pid"));
             command
         }
+        Kind::OpenSsl => panic!("no daemon"),
         Kind::SyslogNg => {
             let root = syslog_ng();
             let mut libraries = vec![root.join("usr/lib/syslog-ng")];
@@ -267,6 +279,23 @@ fn begin(kind: Kind, scratch: &Scratch) -> Watched {
         }
     };
     Watched::start(command.stdin(Stdio::null()))
+}
+
+/// A server of openssl's that wants a client's certificate, and its port.
+pub(crate) fn openssl_server(papers: &Papers, arguments: &[&str]) -> (Watched, u16) {
+    let port = free_port();
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-Verify", "1", "-verify_return_error", "-rev"]);
+    for (option, file) in [("-cert", "server.pem"), ("-key", "server.key"), ("-CAfile", "ca.pem")] {
+        command.arg(option).arg(papers.path(file));
+    }
+    let server = Watched::start(command.args(arguments));
+    let asked = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(asked.elapsed() < PATIENCE, "nobody listens on {port}:\n{}", server.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (server, port)
 }
 
 fn multiarch_name() -> String {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -214,8 +214,8 @@ fn refuses(kind: Kind) {
     let daemon = Daemon::start(kind, &format!("refuse-{kind:?}"), &papers);
     let right = papers.options(Some("sensor"));
     let mut tried = vec![
-        (papers.options(None), ""),
-        (papers.options(Some("stranger")), ""),
+        (papers.options(None), "refuse"),
+        (papers.options(Some("stranger")), "refuse"),
         (TlsOptions { name: Some("other.example".to_owned()), ..right.clone() }, "not for other.example"),
         (TlsOptions { ca: Some(papers.path("other-ca.pem")), ..right.clone() }, "no authority trusted here"),
     ];
@@ -223,7 +223,7 @@ fn refuses(kind: Kind) {
     for way in ways(kind).iter().filter(|way| way.ends_with("tls")) {
         if *way == "relp-tls" {
             // From the right authority, but not one of those who may send. (imtcp of 8.2302 lets it in all the same.)
-            tried.push((papers.options(Some("neighbour")), ""));
+            tried.push((papers.options(Some("neighbour")), "refuse"));
         }
         for (options, why) in &tried {
             let mut transport = transport(way, daemon.ports, options.clone());
@@ -232,7 +232,6 @@ fn refuses(kind: Kind) {
                 assert!(report.fates.iter().all(|fate| *fate == Fate::Waits), "{way} {options:?}: {report:?}");
                 let trouble = report.trouble.expect("trouble").why;
                 assert!(trouble.contains(why) && !trouble.contains('\n'), "{way}: {trouble}");
-                say(&format!("{kind:?} {way}: {trouble}"));
             }
         }
         // Another name that the server has is as good, and TLS works at all.
@@ -241,6 +240,33 @@ fn refuses(kind: Kind) {
         assert_eq!(deliver(&mut *transport, batch.clone()), [""; 0], "{way}");
         assert_eq!(daemon.read(way, 3).len(), 3, "{kind:?} {way}: nothing but that came");
     }
+}
+
+/// In TLS 1.2 a certificate is refused within the handshake, in 1.3 after it, and tickets that would show that it was not
+/// may never come.
+#[test]
+fn certificates_are_refused_in_any_version() {
+    if skipped(Kind::OpenSsl) {
+        return;
+    }
+    let papers = Papers::new("papers-versions");
+    let batch = parcels(&lines()[..3]);
+    for arguments in [&["-tls1_2"][..], &["-tls1_3"], &["-tls1_3", "-num_tickets", "0"]] {
+        let (server, port) = daemons::openssl_server(&papers, arguments);
+        let ports = Ports { udp: 0, tcp: 0, tls: port, relp: 0, relp_tls: 0 };
+        for shown in [None, Some("stranger")] {
+            let report = transport("tls", ports, papers.options(shown)).deliver(&batch);
+            assert_eq!(report.fates, [Fate::Waits, Fate::Waits, Fate::Waits], "{arguments:?} {shown:?}");
+            let trouble = report.trouble.expect("trouble").why;
+            assert!(trouble.contains("it refused this client"), "{arguments:?} {shown:?}: {trouble}");
+        }
+        let report = transport("tls", ports, papers.options(Some("sensor"))).deliver(&batch);
+        assert_eq!(report.fates, [Fate::Delivered, Fate::Delivered, Fate::Delivered], "{report:?} {}", server.said());
+    }
+    let (_server, port) = daemons::openssl_server(&papers, &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]);
+    let ports = Ports { udp: 0, tcp: 0, tls: port, relp: 0, relp_tls: 0 };
+    let report = transport("tls", ports, papers.options(Some("sensor"))).deliver(&batch);
+    assert_eq!(report.fates, [Fate::Waits, Fate::Waits, Fate::Waits], "TLS 1.1 is too old");
 }
 
 #[test]
@@ -323,24 +349,18 @@ fn killed_while_receiving(way: &'static str, count: usize) -> Seen {
     daemon.restart();
     let troubles = sender.join().expect("the sender");
     assert!(!troubles.is_empty(), "{way}: the server was not killed while receiving");
-    // Only what came before the kill can be torn; a line that was is none.
-    let whole = lines.len();
-    daemon.read(way, whole);
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    read_ids(&file).into_iter().for_each(|id| *times.entry(id).or_default() += 1);
+    ids(&daemon.written(way, count)).for_each(|id| *times.entry(id).or_default() += 1);
     let lost = (0..count).filter(|number| !times.contains_key(&format!("N{number}"))).count();
     Seen { sent: count, lost, twice: times.values().map(|times| times - 1).sum() }
 }
 
-/// The `event.id` of each whole line.
-fn read_ids(file: &PathBuf) -> Vec<String> {
-    let octets = fs::read(file).unwrap_or_default();
-    let id = |line: &[u8]| {
-        let message = line.rsplit(|octet| *octet == b'\t').next()?;
-        let record: Value = serde_json::from_slice(message).ok()?;
+/// The `event.id` of each message. That in which the server was killed is torn, and the next goes on in its line.
+fn ids(written: &str) -> impl Iterator<Item = String> {
+    written.lines().filter_map(|line| {
+        let record: Value = serde_json::from_str(line.rsplit('\t').next()?).ok()?;
         Some(record.pointer("/event/id")?.as_str()?.to_owned())
-    };
-    octets.split(|octet| *octet == b'\n').filter_map(id).collect()
+    })
 }
 
 /// Figures are for whoever reads the log: the harness would keep `eprintln!` to itself.
