@@ -139,18 +139,18 @@ impl Timed {
         self.socket.set_nonblocking(!is_waiting)
     }
 
-    /// Repeats a call until something comes of it or the patience is at its end.
+    /// Repeats a call until something comes of it or the patience is at its end. Calls that do not wait cost as much: who
+    /// sends without an end is not listened to without one.
     fn patiently<T>(&mut self, mut call: impl FnMut(&mut TcpStream) -> io::Result<T>) -> io::Result<T> {
         use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-        while self.is_waiting {
+        loop {
             self.left = self.left.checked_sub(1).ok_or(TimedOut)?;
             match call(&mut self.socket) {
                 // A time-out of the socket says WouldBlock on Linux; TimedOut is the end of the connection.
-                Err(error) if matches!(error.kind(), Interrupted | WouldBlock) => {}
+                Err(error) if self.is_waiting && matches!(error.kind(), Interrupted | WouldBlock) => {}
                 done => return done,
             }
         }
-        call(&mut self.socket)
     }
 }
 

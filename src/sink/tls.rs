@@ -216,6 +216,7 @@ impl Stream {
     ///
     /// The connection is at its end, by an alert, a reset or in order.
     pub(super) fn poll(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        self.allow(SLICES);
         self.socket().set_waiting(false)?;
         let read = self.read(into);
         self.socket().set_waiting(true)?;
@@ -279,6 +280,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Self::Tls(stream) = self {
             stream.conn.send_close_notify();
+            stream.sock.allow(1);
             let _ = stream.sock.set_waiting(false).and_then(|()| stream.conn.write_tls(&mut stream.sock));
         }
     }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Where syslog-ng's packages are unpacked, since they exclude rsyslog's: another place with `BAREWIRE_SYSLOG_NG`.
+/// Where syslog-ng is unpacked, since its package excludes rsyslog's: `apt-get download syslog-ng-core libivykis0 libnet1
+/// libdbi1 libwrap0 libpcre3`, and each `dpkg-deb -x FILE` there. Another place is named by `BAREWIRE_SYSLOG_NG`.
 const SYSLOG_NG: &str = "/opt/syslog-ng";
 
 /// Whether the test must be left out, which is said loudly, or fails where that isn't allowed.

@@ -1,6 +1,7 @@
 //! Against servers that answer in pieces, in disorder, with garbage or not at all.
 
 use super::*;
+use crate::testing::Random;
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
@@ -40,13 +41,21 @@ impl Frames {
     }
 }
 
-/// A server for one client, and a client that has little patience with it.
-fn served<T: Send + 'static>(script: impl FnOnce(Frames) -> T + Send + 'static) -> (Relp, JoinHandle<T>) {
+/// What a client says after its patience was at its end.
+const NOTHING: &str = "nothing within 500ms";
+
+/// How long a client waits that is to say so in the end: little, where it comes to that.
+fn patience(why: &str) -> Duration {
+    if why == NOTHING { Duration::from_millis(500) } else { PATIENCE }
+}
+
+/// A server for one client, and the client.
+fn served<T: Send + 'static>(
+    patience: Duration,
+    script: impl FnOnce(Frames) -> T + Send + 'static,
+) -> (Relp, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let options = Options {
-        patience: Duration::from_millis(500),
-        ..Options::new(listener.local_addr().expect("its port").to_string())
-    };
+    let options = Options { patience, ..Options::new(listener.local_addr().expect("its port").to_string()) };
     let server = thread::spawn(move || {
         let (socket, _) = listener.accept().expect("a client");
         socket.set_nodelay(true).expect("an option");
@@ -58,7 +67,7 @@ fn served<T: Send + 'static>(script: impl FnOnce(Frames) -> T + Send + 'static) 
 /// A session of three messages, answered with `answers`, where `#0` to `#2` stand for their numbers, in pieces of some
 /// octets; then the server hangs up or keeps quiet.
 fn check(first: u32, piece: usize, answers: &'static str, hangs_up: bool, fates: &[Fate], why: &str) {
-    let (mut relp, server) = served(move |mut client| {
+    let (mut relp, server) = served(patience(why), move |mut client| {
         let (number, command, data) = client.next().expect("open");
         assert_eq!((number, command.as_str()), (first, "open"));
         assert!(data.starts_with("relp_version=0\n") && data.ends_with("\ncommands=syslog"), "{data}");
@@ -75,8 +84,8 @@ fn check(first: u32, piece: usize, answers: &'static str, hangs_up: bool, fates:
         for piece in answers.as_bytes().chunks(piece) {
             client.say(piece);
         }
-        if !hangs_up {
-            while client.next().is_some() {}
+        while !hangs_up && let Some((number, ..)) = client.next() {
+            client.say(format!("{number} rsp 0\n").as_bytes());
         }
     });
     relp.first = first;
@@ -112,9 +121,9 @@ fn answers_may_come_in_any_order() {
 fn what_was_not_answered_waits() {
     use Fate::{Delivered, Waits};
     check(1, 1000, "#1 rsp 6 200 OK\n", true, &[Waits, Delivered, Waits], "closed");
-    check(1, 1000, "#0 rsp 6 200 OK\n", false, &[Delivered, Waits, Waits], "nothing within 500ms");
+    check(1, 1000, "#0 rsp 6 200 OK\n", false, &[Delivered, Waits, Waits], NOTHING);
     check(1, 1000, "#0 rsp 6 200 OK\n0 serverclose 0\n", false, &[Delivered, Waits, Waits], "closed the session");
-    check(1, 1000, "", false, &[Waits, Waits, Waits], "nothing within");
+    check(1, 1000, "", false, &[Waits, Waits, Waits], NOTHING);
 }
 
 #[test]
@@ -148,15 +157,38 @@ fn garbage_ends_the_connection() {
 }
 
 #[test]
+fn a_frame_is_one_once_it_is_whole() {
+    for frame in ["7 rsp 6 200 OK\n", "999999999 rsp 0\n", "0 serverclose 0 \n", "1 rsp 3 \n\n\n\n"] {
+        for cut in 0..frame.len() {
+            assert!(matches!(parse(&frame.as_bytes()[..cut]), Ok(None)), "{frame:?} at {cut}");
+        }
+        let more = format!("{frame}8 rsp 0\n");
+        assert!(matches!(parse(more.as_bytes()), Ok(Some(found)) if found.octets == frame.len()), "{frame:?}");
+    }
+}
+
+#[test]
+fn no_octets_upset_the_parser() {
+    let mut random = Random::new(7);
+    let alphabet = b"0123456789 \n rsp\0\xff";
+    for _ in 0..100_000 {
+        let octets: Vec<u8> = (0..random.below(40)).map(|_| alphabet[random.below(alphabet.len())]).collect();
+        if let Ok(Some(frame)) = parse(&octets) {
+            assert!(frame.data.end <= frame.octets && frame.octets <= octets.len() && frame.number <= LAST);
+        }
+    }
+}
+
+#[test]
 fn a_session_that_is_not_opened_is_trouble() {
     for (answer, why) in [
         ("1 rsp 7 500 no!\n", "does not open a session: 500 no!"),
         ("2 rsp 6 200 OK\n", "does not open"),
         ("1 rsp 6 200 OK\n", "does not take syslog"),
         ("1 rsp 32 200 OK\ncommands=syslogs,starttls\n", "does not take syslog"),
-        ("", "nothing within"),
+        ("", NOTHING),
     ] {
-        let (mut relp, server) = served(move |mut client| {
+        let (mut relp, server) = served(patience(why), move |mut client| {
             client.next().expect("open");
             client.say(answer.as_bytes());
             while client.next().is_some() {}
@@ -172,7 +204,7 @@ fn a_session_that_is_not_opened_is_trouble() {
 
 #[test]
 fn a_session_is_used_again_and_closed_in_order() {
-    let (mut relp, server) = served(|mut client| {
+    let (mut relp, server) = served(PATIENCE, |mut client| {
         let mut said = Vec::new();
         while let Some((number, command, _)) = client.next() {
             let answer = if command == "open" { OPENED.to_owned() } else { "rsp 6 200 OK\n".to_owned() };
@@ -195,7 +227,7 @@ fn a_session_is_used_again_and_closed_in_order() {
 
 #[test]
 fn more_than_a_window_goes_in_several() {
-    let (mut relp, server) = served(|mut client| {
+    let (mut relp, server) = served(PATIENCE, |mut client| {
         let mut longest = 0;
         let mut open = Vec::new();
         while let Some((number, command, _)) = client.next() {

@@ -11,16 +11,18 @@ fn parcels(count: u64) -> Vec<Parcel> {
     (0..count).map(|number| Parcel { number, line: line(number) }).collect()
 }
 
-fn client(protocol: Protocol, address: SocketAddr) -> Syslog {
-    let patience = Duration::from_millis(500);
+fn client(protocol: Protocol, address: SocketAddr, patience: Duration) -> Syslog {
     let message = rfc5424::Options { hostname: Some("h".to_owned()), ..rfc5424::Options::default() };
     let options = Options { protocol, patience, message, ..Options::new(address.to_string()) };
     Syslog::new(&options, Form::Ecs).expect("good options")
 }
 
-fn served<T: Send + 'static>(script: impl FnOnce(TcpStream) -> T + Send + 'static) -> (Syslog, JoinHandle<T>) {
+fn served<T: Send + 'static>(
+    patience: Duration,
+    script: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (Syslog, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let client = client(Protocol::Tcp, listener.local_addr().expect("its port"));
+    let client = client(Protocol::Tcp, listener.local_addr().expect("its port"), patience);
     (client, thread::spawn(move || script(listener.accept().expect("a client").0)))
 }
 
@@ -31,7 +33,7 @@ fn why(report: Report) -> String {
 
 #[test]
 fn messages_are_counted_in_octets() {
-    let (mut syslog, server) = served(|mut socket| {
+    let (mut syslog, server) = served(PATIENCE, |mut socket| {
         let mut read = String::new();
         socket.read_to_string(&mut read).expect("text");
         read
@@ -48,7 +50,8 @@ fn messages_are_counted_in_octets() {
 
 #[test]
 fn who_hangs_up_at_once_gets_nothing() {
-    let (mut syslog, server) = served(drop);
+    // The more patience, the longer it looks for that.
+    let (mut syslog, server) = served(6 * PATIENCE, drop);
     assert!(why(syslog.deliver(&parcels(2))).contains("closed the connection"));
     server.join().expect("the server");
 }
@@ -56,7 +59,7 @@ fn who_hangs_up_at_once_gets_nothing() {
 #[test]
 fn a_connection_that_ended_between_batches_is_told() {
     let (tell, told) = mpsc::channel::<()>();
-    let (mut syslog, server) = served(move |mut socket| {
+    let (mut syslog, server) = served(PATIENCE, move |mut socket| {
         let octets = socket.read(&mut [0; 1000]).expect("a message");
         assert!(octets > 0);
         told.recv().expect("a word");
@@ -71,7 +74,8 @@ fn a_connection_that_ended_between_batches_is_told() {
 
 #[test]
 fn who_reads_nothing_is_left_after_a_while() {
-    let (mut syslog, server) = served(|socket| (socket, thread::park_timeout(Duration::from_secs(20))));
+    let (mut syslog, server) =
+        served(Duration::from_millis(500), |socket| (socket, thread::park_timeout(Duration::from_secs(20))));
     // More than the buffers of both ends hold, a megabyte at a time.
     let line: Box<[u8]> = format!("{{\"event\":{{\"id\":\"{}\"}}}}", "x".repeat(1 << 20)).into_bytes().into();
     let batch = vec![Parcel { number: 0, line }; 32];
@@ -82,7 +86,7 @@ fn who_reads_nothing_is_left_after_a_while() {
 
 #[test]
 fn who_talks_for_ever_is_left() {
-    let (mut syslog, server) = served(|mut socket| while socket.write_all(&[b'x'; 65536]).is_ok() {});
+    let (mut syslog, server) = served(PATIENCE, |mut socket| while socket.write_all(&[b'x'; 65536]).is_ok() {});
     // What has not come by then comes before the next batch.
     let tried = (0..1000).find_map(|_| syslog.deliver(&parcels(1)).trouble);
     assert!(tried.expect("trouble").why.contains("talks"));
@@ -93,7 +97,7 @@ fn who_talks_for_ever_is_left() {
 #[test]
 fn datagrams_go_one_by_one_and_too_long_ones_never() {
     let server = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let mut syslog = client(Protocol::Udp, server.local_addr().expect("its port"));
+    let mut syslog = client(Protocol::Udp, server.local_addr().expect("its port"), PATIENCE);
     let mut batch = parcels(3);
     batch[1].line = format!("{{\"event\":{{\"id\":\"{}\"}}}}", "x".repeat(1 << 16)).into_bytes().into();
     let report = syslog.deliver(&batch);
@@ -112,7 +116,7 @@ fn datagrams_go_one_by_one_and_too_long_ones_never() {
 #[test]
 fn datagrams_to_nobody_are_noticed_where_somebody_says_so() {
     let server = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let mut syslog = client(Protocol::Udp, server.local_addr().expect("its port"));
+    let mut syslog = client(Protocol::Udp, server.local_addr().expect("its port"), PATIENCE);
     drop(server);
     assert!(why(syslog.deliver(&parcels(2))).contains("refused"));
 }
