@@ -1,4 +1,4 @@
-//! What `contrib/` ships, held against real records and the receivers' own programs as far as those can be had:
+//! What `contrib/` and `sigma/` ship, held against real records and the receivers' own programs as far as those can be had:
 //! each test is a part of `contrib/check`. What is missing on this machine is said loudly; `contrib/check --install` brings it.
 
 use std::io::Write as _;
@@ -61,4 +61,9 @@ parts! {
     wazuh_finds_its_fields_in_records: "wazuh",
     splunk_inspects_the_add_on: "splunk",
     sentinel_has_the_columns_of_records: "sentinel",
+    sigma_has_no_issue_with_the_rules: "sigma-check",
+    sigma_converts_the_rules: "sigma-convert",
+    queries_are_parsed_by_their_vendors: "queries",
+    rules_hit_what_the_records_hold: "sigma-run",
+    the_correlation_has_something_to_count: "sigma-correlation",
 }

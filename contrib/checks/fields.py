@@ -23,6 +23,12 @@ WRITTEN = {
         rf"(?<![\w.\"])((?:event|rule|user|source|destination|barewire)\.{NAME})",
         r"(barewire\['[a-z_]+'\])",
     ],
+    "sigma/rules/**/*.yml": [
+        rf"^        ({NAME}\.{NAME})(?:\|\w+)*:",
+        rf"^        - ({NAME}\.{NAME})$",
+        r"^        field: (\S+)",
+    ],
+    "sigma/pipelines/*.yml": [rf"^      ({NAME}\.{NAME}): ", rf"tostring\(({NAME})\)"],
 }
 OWN = {"document_id"}
 

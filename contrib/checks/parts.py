@@ -2,7 +2,7 @@
 
 import collections
 
-from . import fields, others, syslog
+from . import fields, others, sigma, syslog
 
 Part = collections.namedtuple("Part", "name receiver how not_run check")
 
@@ -23,4 +23,9 @@ PARTS = [
     Part("wazuh", "Wazuh", "XML; fields resolved in records", "Wazuh", others.wazuh),
     Part("splunk", "Splunk", "appinspect; expressions tried on records", "Splunk", others.splunk),
     Part("sentinel", "Microsoft Sentinel", "columns held against the schema", "Azure", others.sentinel),
+    Part("sigma-check", "Sigma", "sigma check", "tags of ATT&CK", sigma.check),
+    Part("sigma-convert", "Sigma", "converted for six targets", "", sigma.convert),
+    Part("queries", "Sentinel, Sigma", "KQL and LogQL by their vendors' parsers", "Sentinel, Loki", sigma.parsed),
+    Part("sigma-run", "Sigma", "run on a stand-in for OpenSearch", "ES|QL, SPL, KQL, LogQL", sigma.executed),
+    Part("sigma-correlation", "Sigma", "counted over the records", "any engine", sigma.correlation),
 ]
