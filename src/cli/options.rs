@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::mail::PROTOCOLS;
 use crate::ops::console::Level;
 use crate::ops::folder_of;
+use crate::output::Form;
 use crate::run::{Judging, Kinds};
 use crate::secret::FingerprintKey;
 use crate::sink::Receiver;
@@ -32,6 +33,17 @@ pub(super) enum RecordKind {
     Sessions,
 }
 
+/// Forms of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Elastic Common Schema 8.17, as JSON.
+    Ecs,
+    /// Open Cybersecurity Schema Framework 1.8, as JSON.
+    Ocsf,
+    /// ArcSight's Common Event Format, version 0.
+    Cef,
+}
+
 /// Severities, for `--fail-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Severity {
@@ -53,6 +65,11 @@ pub(super) struct Common {
     #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',', default_value = "findings")]
     #[arg(env = "BAREWIRE_RECORDS", hide_env = true, help_heading = "Output")]
     records: Vec<RecordKind>,
+
+    /// Form of the records.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "ecs")]
+    #[arg(env = "BAREWIRE_FORMAT", hide_env = true, help_heading = "Output")]
+    format: Format,
 
     /// Write records to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
@@ -290,6 +307,22 @@ impl Common {
         }
     }
 
+    pub(super) fn form(&self) -> Form {
+        self.format.form()
+    }
+}
+
+impl Format {
+    pub(super) fn form(self) -> Form {
+        match self {
+            Self::Ecs => Form::Ecs,
+            Self::Ocsf => Form::Ocsf,
+            Self::Cef => Form::Cef,
+        }
+    }
+}
+
+impl Common {
     pub(super) fn kinds(&self) -> Kinds {
         let has = |kind| self.records.contains(&kind);
         Kinds {

@@ -34,6 +34,7 @@ impl Replay {
             workers: common.workers(),
             output: common.output.clone(),
             receivers: common.receivers(WhenFull::Block)?,
+            form: common.form(),
             metrics_file: common.metrics_file.clone(),
             is_sandboxed: !common.no_sandbox,
         })

@@ -2,9 +2,9 @@
 //! options are.
 
 use super::config::{no_key, values_of};
+use super::options::Format;
 use super::{Failure, refusal};
 use crate::ops::{folder_of, wrapped};
-use crate::output::Form;
 use crate::sink::local::{FileSink, Output};
 use crate::sink::relp::{self, Relp};
 use crate::sink::rfc5424::{self, facility};
@@ -70,6 +70,10 @@ struct Options {
     /// The file. Programs that rotate may move it; it is opened anew.
     #[arg(long)]
     path: Option<PathBuf>,
+
+    /// Form of the records.
+    #[arg(long, value_enum, default_value = "ecs")]
+    format: Format,
 
     /// Where it listens, HOST:PORT; HOST alone with the usual port. Names are looked up at the start.
     #[arg(long)]
@@ -147,7 +151,7 @@ const KEYS: [(Kind, &[&str], &[&str]); 4] = [
 ];
 
 /// Keys of all kinds.
-const COMMON: [&str; 4] = ["type", "spool-size", "when-full", "fsync"];
+const COMMON: [&str; 5] = ["type", "format", "spool-size", "when-full", "fsync"];
 
 /// One receiver as it is configured.
 pub(super) struct Sink {
@@ -269,7 +273,7 @@ impl Sink {
 
     fn made(&self) -> Result<Made, Failure> {
         let Self { name, options, .. } = self;
-        let form = Form::default();
+        let form = options.format.form();
         let wrong = |what: String| Failure::usage(format!("sinks.{name}: {what}"));
         Ok(match options.kind {
             Kind::File => {

@@ -134,6 +134,7 @@ impl Watch {
             workers: common.workers().max(1),
             output: common.output.clone(),
             receivers: common.receivers(WhenFull::DropOldest)?,
+            form: common.form(),
             rotation,
             is_sandboxed: !common.no_sandbox,
             user: self.user.clone(),

@@ -26,6 +26,17 @@ pub(super) fn of(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     json
 }
 
+/// Any JSON value: other forms than our own have shapes of their own.
+pub(super) fn of_value(value: &serde_json::Value) -> Vec<u8> {
+    let text = value.to_string();
+    let mut out = Vec::with_capacity(text.len());
+    // The general serializer escapes all that is not plain but these, which stand in strings only.
+    for c in text.chars() {
+        if matches!(c, ' '..='~') { out.push(c as u8) } else { append_char(c, &mut out) }
+    }
+    out
+}
+
 /// A shape that no line has.
 #[derive(Debug)]
 struct Unknown(String);

@@ -1,9 +1,10 @@
 //! Records as lines of JSON for people's log systems: the only place that knows JSON.
 //!
 //! One record is one line of Elastic Common Schema 8.17, everything of our own under `barewire`. ASCII only, at most
-//! [`LINE_OCTETS`], no nulls, no arrays of objects. What a line may hold is written down in [`SCHEMA`]. Where the
-//! lines go (files, sockets, other formats) is not decided here.
+//! [`LINE_OCTETS`], no nulls, no arrays of objects. What a line may hold is written down in [`SCHEMA`]. Other [`Form`]s are made from the line, so they can say no more than
+//! it does. Where the lines go (files, sockets) is not decided here.
 
+mod cef;
 mod community_id;
 mod convert;
 mod event;
@@ -11,6 +12,7 @@ mod fit;
 mod fixed;
 mod identity;
 mod json;
+mod ocsf;
 mod schema;
 mod sentence;
 #[cfg(test)]
@@ -51,9 +53,10 @@ pub(crate) fn time_text(time: crate::wire::Timestamp) -> String {
     String::from_utf8_lossy(&time::rfc3339(time).0).into_owned()
 }
 
-/// Writes records as lines of JSON.
+/// Writes records as lines of JSON, or of another form.
 pub struct Encoder {
     inputs: Inputs,
+    form: Form,
     fixed: fixed::Remembered,
     cut: u64,
 }
@@ -62,11 +65,18 @@ impl Encoder {
     /// An encoder for records about `inputs`.
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
-        Self { inputs, fixed: fixed::Remembered::default(), cut: 0 }
+        Self::in_form(inputs, Form::default())
+    }
+
+    /// An encoder for records about `inputs` in another form.
+    #[must_use]
+    pub fn in_form(inputs: Inputs, form: Form) -> Self {
+        Self { inputs, form, fixed: fixed::Remembered::default(), cut: 0 }
     }
 
     /// Appends one line, line feed included. Equal records give equal octets.
     pub fn encode(&mut self, event: &Event<'_>, line: &mut Vec<u8>) {
+        let start = line.len();
         let Self { inputs, fixed, .. } = self;
         let mut record = match event {
             Event::Finding(finding) => convert::finding(finding, inputs, fixed),
@@ -74,6 +84,18 @@ impl Encoder {
             Event::Session(session) => convert::session(session, inputs, fixed),
         };
         self.cut += u64::from(fit::write(&mut record, line));
+        if self.form != Form::Ecs {
+            self.change_form(line, start);
+        }
+    }
+
+    /// A line of our own can be read back, always.
+    fn change_form(&self, line: &mut Vec<u8>, start: usize) {
+        if let Some(written) = Written::parse(&line[start..]) {
+            line.truncate(start);
+            line.extend(written.render(self.form));
+            line.push(b'\n');
+        }
     }
 
     /// Lines so far that had to leave something out to stay within [`LINE_OCTETS`].

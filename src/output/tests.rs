@@ -1,5 +1,7 @@
 //! Lines held against the schema and the rules of form, over records of every kind and the worst that the wire can say.
 
+mod forms;
+
 use super::{Encoder, Event, Inputs, LINE_OCTETS, SCHEMA};
 use crate::finding::software::Software;
 use crate::finding::{

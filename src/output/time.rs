@@ -59,6 +59,30 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + next_year, month, day)
 }
 
+/// Milliseconds since 1970 of a time as [`rfc3339`] writes it; `None` of any other text.
+pub(super) fn millis(text: &str) -> Option<u64> {
+    let shape = text.as_bytes();
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')];
+    if shape.len() != 27 || marks.iter().any(|&(at, mark)| shape[at] != mark) {
+        return None;
+    }
+    let digits = |at: std::ops::Range<usize>| {
+        let digits = text.get(at).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()
+    };
+    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
+    let (hour, minute, second, milli) = (digits(11..13)?, digits(14..16)?, digits(17..19)?, digits(20..23)?);
+    digits(23..26)?;
+    if !(1..=12).contains(&month) || day == 0 {
+        return None;
+    }
+    // The reverse of `civil`.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    let seconds = days.checked_sub(719_468)? * DAY + hour * 3600 + minute * 60 + second;
+    Some(seconds * 1000 + milli)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +134,18 @@ mod tests {
                 (_, true) => (year, month + 1, 1),
             };
         }
+    }
+
+    #[test]
+    fn times_are_read_back() {
+        for seconds in [0, 951_782_399, 951_782_400, 1_709_164_800, 4_107_542_399, 18_446_744_072] {
+            let time = Timestamp(seconds * 1_000_000_000 + 987_654_321);
+            assert_eq!(millis(&text(time)), Some(seconds * 1000 + 987));
+        }
+        for odd in ["", "2023-11-14T22:13:20Z", "2023-13-14T22:13:20.005000Z", "0000-00-00T00:00:00.000000Z"] {
+            assert_eq!(millis(odd), None, "{odd}");
+        }
+        assert_eq!(millis("+023-11-14T22:13:20.005000Z"), None);
+        assert_eq!(millis("1969-12-31T23:59:59.000000Z"), None);
     }
 }

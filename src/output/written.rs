@@ -1,5 +1,6 @@
 //! Records read back from their lines, for receivers that take other forms or need parts of them.
 
+use super::{cef, ocsf};
 use serde_json::Value;
 
 /// Forms in which records can be delivered.
@@ -8,20 +9,23 @@ pub enum Form {
     /// Elastic Common Schema, as records are written.
     #[default]
     Ecs,
+    /// Open Cybersecurity Schema Framework 1.8, in JSON.
+    Ocsf,
+    /// Common Event Format, version 0, of ArcSight.
+    Cef,
 }
 
 impl Form {
     /// A record's line in this form; `None` if it is no record.
     #[must_use]
     pub fn render(self, line: &[u8]) -> Option<Vec<u8>> {
-        match self {
-            Self::Ecs => Written::parse(line).map(|_| line.to_vec()),
-        }
+        Written::parse(line).map(|written| written.render(self))
     }
 }
 
 /// A record read back from its line.
 pub struct Written {
+    line: Box<[u8]>,
     record: Value,
 }
 
@@ -29,9 +33,25 @@ impl Written {
     /// Of a line with or without its line feed; `None` if it is no record.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let record: Value = serde_json::from_slice(line).ok()?;
         let is_record = record.pointer("/event/id").is_some_and(Value::is_string);
-        is_record.then_some(Self { record })
+        is_record.then(|| Self { line: line.into(), record })
+    }
+
+    /// The record in a form: one line of printable ASCII without its line feed, shorter than [`super::LINE_OCTETS`].
+    #[must_use]
+    pub fn render(&self, form: Form) -> Vec<u8> {
+        match form {
+            Form::Ecs => self.line.to_vec(),
+            Form::Ocsf => ocsf::render(self),
+            Form::Cef => cef::render(self),
+        }
+    }
+
+    /// The whole of it.
+    pub(super) fn record(&self) -> &Value {
+        &self.record
     }
 
     /// The text at a place, such as `/event/action`; empty where there is none.

@@ -12,7 +12,7 @@ use crate::finding::Record;
 use crate::ops::Progress;
 use crate::ops::console::{self, Level};
 use crate::ops::sandbox::Needs;
-use crate::output::Inputs;
+use crate::output::{Form, Inputs};
 use crate::pipeline::{self, Overflow};
 use crate::sink::{Reach, Receiver};
 use crate::wire::Timestamp;
@@ -38,6 +38,8 @@ pub struct ReplayJob {
     pub output: Option<PathBuf>,
     /// Where records go besides; only there, where there is no output.
     pub receivers: Vec<Receiver>,
+    /// How records are written.
+    pub form: Form,
     /// Where a page of metrics goes in the end.
     pub metrics_file: Option<PathBuf>,
     /// Rights are given up before the first octet is looked at.
@@ -78,7 +80,8 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     refuse_overwriting(job)?;
     let kept = job.files.iter().chain(&job.output).map(PathBuf::as_path);
     let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
-    let mut sink = Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, posts)?;
+    let mut sink =
+        Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, job.form, posts)?;
     sink.start()?;
     let mut book = Book::new(job.kinds, &job.settings, inputs);
     let mut watcher = Watcher::new(began, console::tells(Level::Info));

@@ -13,7 +13,7 @@ use super::{Rotation, delivery::Score, file::LiveFile, gauges::OutputGauge, now}
 #[cfg(feature = "live")]
 use crate::ops::console;
 use crate::ops::metrics::SinkCounts;
-use crate::output::{Encoder, Event, Inputs};
+use crate::output::{Encoder, Event, Form, Inputs};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
@@ -27,6 +27,8 @@ pub(super) struct Sink {
     posts: Posts,
     name: String,
     encoder: Encoder,
+    /// For the spools, which hold the native form, where the output has another.
+    native: Option<Encoder>,
     line: Vec<u8>,
     /// Lines written so far.
     lines: u64,
@@ -92,15 +94,15 @@ impl Batch {
 
 impl Sink {
     /// Opens FILE, which is emptied, or standard output, unless there are other receivers.
-    pub(super) fn open(path: Option<&Path>, inputs: Inputs, posts: Posts) -> Result<Self, Failure> {
+    pub(super) fn open(path: Option<&Path>, inputs: Inputs, form: Form, posts: Posts) -> Result<Self, Failure> {
         if path.is_none() && !posts.is_empty() {
-            return Ok(Self::new(None, path, inputs, posts));
+            return Ok(Self::new(None, path, inputs, form, posts));
         }
         let batch = match path {
             None => Batch::new(Box::new(io::stdout()), None),
             Some(path) => emptied(path).map_err(|error| opening(path, &error))?,
         };
-        Ok(Self::new(Some(Out::Batch(batch)), path, inputs, posts))
+        Ok(Self::new(Some(Out::Batch(batch)), path, inputs, form, posts))
     }
 
     /// Opens FILE for a live capture, which appends to it, or standard output.
@@ -108,29 +110,31 @@ impl Sink {
     pub(super) fn open_live(
         path: Option<&Path>,
         inputs: Inputs,
+        form: Form,
         rotation: Rotation,
         posts: Posts,
     ) -> Result<Self, Failure> {
-        let Some(path) = path else { return Self::open(None, inputs, posts) };
+        let Some(path) = path else { return Self::open(None, inputs, form, posts) };
         let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
         if is_special && rotation.is_wanted() {
             return Err(Failure::usage(format!("{} is no regular file and cannot be rotated", path.display())));
         }
         if is_special {
-            return Self::open(Some(path), inputs, posts);
+            return Self::open(Some(path), inputs, form, posts);
         }
         let tell = Arc::new(console::log);
         let file = LiveFile::open(path, rotation, now(), tell).map_err(|error| opening(path, &error))?;
-        Ok(Self::new(Some(Out::Live(Box::new(file))), Some(path), inputs, posts))
+        Ok(Self::new(Some(Out::Live(Box::new(file))), Some(path), inputs, form, posts))
     }
 
-    fn new(out: Option<Out>, path: Option<&Path>, inputs: Inputs, posts: Posts) -> Self {
+    fn new(out: Option<Out>, path: Option<&Path>, inputs: Inputs, form: Form, posts: Posts) -> Self {
         let name = path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
         Self {
             out,
             posts,
             name,
-            encoder: Encoder::new(inputs),
+            native: (form != Form::Ecs).then(|| Encoder::new(inputs.clone())),
+            encoder: Encoder::in_form(inputs, form),
             line: Vec::new(),
             lines: 0,
             is_closed: false,
@@ -148,7 +152,14 @@ impl Sink {
         }
         self.line.clear();
         self.encoder.encode(event, &mut self.line);
-        self.posts.put(rank(event), &self.line);
+        match &mut self.native {
+            Some(native) if !self.posts.is_empty() => {
+                let mut line = Vec::new();
+                native.encode(event, &mut line);
+                self.posts.put(rank(event), &line);
+            }
+            _ => self.posts.put(rank(event), &self.line),
+        }
         match &mut self.out {
             Some(Out::Batch(batch)) if !self.is_closed => {
                 self.lines += 1;

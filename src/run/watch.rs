@@ -19,7 +19,7 @@ use crate::ops::console::{self, Level};
 use crate::ops::counted;
 use crate::ops::notify::Notifier;
 use crate::ops::sandbox::{Needs, User};
-use crate::output::Inputs;
+use crate::output::{Form, Inputs};
 use crate::pipeline::{self, Dispatcher, Overflow};
 use crate::sink;
 use crate::wire::{PacketRef, Timestamp};
@@ -51,6 +51,8 @@ pub struct WatchJob {
     pub output: Option<PathBuf>,
     /// Where they go besides; only there, where there is no output.
     pub receivers: Vec<sink::Receiver>,
+    /// How records are written.
+    pub form: Form,
     /// When that file is put away and a new one begun.
     pub rotation: Rotation,
     /// Between two looks at the statistics; zero: only at the end.
@@ -135,7 +137,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     let input = Inputs { names: inputs.clone(), is_live: true };
     let receivers = std::mem::take(&mut job.receivers);
     let reaches: Vec<_> = receivers.iter().map(reach_of).collect();
-    let mut sink = Sink::open_live(job.output.as_deref(), input, job.rotation, Posts::open(receivers)?)?;
+    let mut sink = Sink::open_live(job.output.as_deref(), input, job.form, job.rotation, Posts::open(receivers)?)?;
     let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
     let notifier = Notifier::from_environment();
     confine(needs(&job, &lives, &reaches)?.as_ref(), Level::Info)?;

@@ -102,6 +102,7 @@ impl Messages {
         message.extend_from_slice(b"] ");
         match self.form {
             Form::Ecs => message.extend_from_slice(line),
+            other => message.extend_from_slice(&record.render(other)),
         }
         Ok(())
     }
