@@ -12,6 +12,7 @@ mod generate;
 mod metrics;
 mod options;
 mod replay;
+mod schema;
 mod sinks;
 #[cfg(feature = "live")]
 mod watch;
@@ -58,8 +59,8 @@ enum Command {
     Explain(explain::Explain),
     /// Print the fingerprint of a secret, to search the records for it.
     Fingerprint(fingerprint::FingerprintOf),
-    /// Print the JSON Schema of the records.
-    Schema,
+    /// Print the JSON Schema of the records, or what is made from it.
+    Schema(schema::SchemaOf),
     /// Check a configuration file and print what will be in force.
     CheckConfig(check::CheckConfig),
 }
@@ -136,6 +137,6 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Explain(explain) => explain.run(),
         Command::Fingerprint(fingerprint) => fingerprint.run(),
         Command::CheckConfig(check) => check.run(),
-        Command::Schema => console::data(crate::output::SCHEMA).map(|()| 0),
+        Command::Schema(schema) => schema.run(),
     }
 }

@@ -1,12 +1,14 @@
 //! Records as lines of JSON for people's log systems: the only place that knows JSON.
 //!
 //! One record is one line of Elastic Common Schema 8.17, everything of our own under `barewire`. ASCII only, at most
-//! [`LINE_OCTETS`], no nulls, no arrays of objects. What a line may hold is written down in [`SCHEMA`]. Other [`Form`]s are made from the line, so they can say no more than
+//! [`LINE_OCTETS`], no nulls, no arrays of objects. What a line may hold is written down in [`SCHEMA`]; what search engines
+//! and people are told of it is [`derived`] from that. Other [`Form`]s are made from the line, so they can say no more than
 //! it does. Where the lines go (files, sockets) is not decided here.
 
 mod cef;
 mod community_id;
 mod convert;
+pub mod derived;
 mod event;
 mod fit;
 mod fixed;
