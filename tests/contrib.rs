@@ -24,7 +24,7 @@ fn check(part: &str) {
 /// Not `eprintln!`: the harness would keep that to itself.
 fn skipped(why: &str) {
     let line = format!("SKIPPED: {}", why.replace("SKIPPED: ", ""));
-    assert!(std::env::var_os("BAREWIRE_REQUIRE_ALL").is_none(), "BAREWIRE_REQUIRE_ALL is set, but: {line}");
+    assert!(std::env::var_os("BAREWIRE_REQUIRE_RECEIVERS").is_none(), "BAREWIRE_REQUIRE_RECEIVERS is set, but: {line}");
     writeln!(std::io::stderr(), "{line}").expect("standard error");
 }
 

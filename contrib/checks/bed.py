@@ -200,7 +200,7 @@ def lines_of(path):
 
 
 class Store:
-    """A young stand-in for OpenSearch (PyPI osmem-server): it judges bulk requests, ids and queries, no security and no
+    """A young stand-in for OpenSearch (osmem-server, a Python package): it judges bulk requests, ids and queries, no security and no
     data streams."""
 
     def __init__(self, port):
