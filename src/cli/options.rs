@@ -75,8 +75,8 @@ pub(super) struct Common {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Option<PathBuf>,
 
-    /// Folder where records wait until the receivers in [sinks] have confirmed them. By default the folder that a service
-    /// manager gives.
+    /// Folder where records wait until the receivers, the tables of sinks, have confirmed them. By default the folder that
+    /// a service manager gives.
     #[arg(long, value_name = "FOLDER", env = "BAREWIRE_SPOOL", hide_env = true, help_heading = "Output")]
     spool: Option<PathBuf>,
 
