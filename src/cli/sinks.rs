@@ -11,6 +11,7 @@ use crate::sink::rfc5424::{self, facility};
 use crate::sink::spool::{self, WhenFull};
 use crate::sink::syslog::{self, Syslog};
 use crate::sink::{Fsync, Reach, Receiver, TlsOptions, Transport};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
@@ -215,12 +216,13 @@ pub(super) fn sinks_of(value: &DeValue<'_>) -> Result<Vec<Sink>, (Option<usize>,
     Ok(sinks)
 }
 
-/// The parser tells of what is missing in lines of its own.
+/// Values were tried one by one before, so what is wrong with all of them is that the one key is missing which every table
+/// has.
 fn told(name: &str, error: &clap::Error) -> String {
-    let text = error.to_string();
-    let missing: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("--")).collect();
-    let keys: Vec<&str> = missing.iter().filter_map(|line| line.split([' ', '=']).next()).collect();
-    if keys.is_empty() { refusal(error) } else { format!("sinks.{name}: {} is missing", keys.join(", ")) }
+    match error.kind() {
+        clap::error::ErrorKind::MissingRequiredArgument => format!("sinks.{name}: type is missing"),
+        _ => refusal(error),
+    }
 }
 
 impl Sink {
@@ -228,19 +230,16 @@ impl Sink {
     fn fits(&self) -> Result<(), String> {
         let Self { name, matches, options } = self;
         let kind = kind_name(options.kind);
-        let given = |key: &str| {
-            let id = key.replace('-', "_");
-            let id = if key == "type" { "kind" } else { id.as_str() };
-            matches!(matches.value_source(id), Some(clap::parser::ValueSource::CommandLine))
-        };
+        let is_given = |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
         let (_, needed, others) = KEYS.iter().find(|(own, ..)| *own == options.kind).copied().unwrap_or(KEYS[0]);
         let parser = parser();
-        for (_, key) in keys(&parser).filter(|(_, key)| given(key)) {
-            if !COMMON.iter().chain(needed).chain(others).any(|own| *own == key) {
+        let given: Vec<&str> = keys(&parser).filter(|(arg, _)| is_given(arg)).map(|(_, key)| key).collect();
+        for key in &given {
+            if !COMMON.iter().chain(needed).chain(others).any(|own| own == key) {
                 return Err(format!("sinks.{name}: {key} is no key of type {kind}"));
             }
         }
-        match needed.iter().find(|key| !given(key)) {
+        match needed.iter().find(|key| !given.contains(key)) {
             Some(key) => Err(format!("sinks.{name}: type {kind} needs {key}")),
             None => Ok(()),
         }

@@ -55,10 +55,9 @@ pub(crate) fn time_text(time: crate::wire::Timestamp) -> String {
     String::from_utf8_lossy(&time::rfc3339(time).0).into_owned()
 }
 
-/// Writes records as lines of JSON, or of another form.
+/// Writes records as lines of JSON.
 pub struct Encoder {
     inputs: Inputs,
-    form: Form,
     fixed: fixed::Remembered,
     cut: u64,
 }
@@ -67,18 +66,11 @@ impl Encoder {
     /// An encoder for records about `inputs`.
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
-        Self::in_form(inputs, Form::default())
-    }
-
-    /// An encoder for records about `inputs` in another form.
-    #[must_use]
-    pub fn in_form(inputs: Inputs, form: Form) -> Self {
-        Self { inputs, form, fixed: fixed::Remembered::default(), cut: 0 }
+        Self { inputs, fixed: fixed::Remembered::default(), cut: 0 }
     }
 
     /// Appends one line, line feed included. Equal records give equal octets.
     pub fn encode(&mut self, event: &Event<'_>, line: &mut Vec<u8>) {
-        let start = line.len();
         let Self { inputs, fixed, .. } = self;
         let mut record = match event {
             Event::Finding(finding) => convert::finding(finding, inputs, fixed),
@@ -86,18 +78,6 @@ impl Encoder {
             Event::Session(session) => convert::session(session, inputs, fixed),
         };
         self.cut += u64::from(fit::write(&mut record, line));
-        if self.form != Form::Ecs {
-            self.change_form(line, start);
-        }
-    }
-
-    /// A line of our own can be read back, always.
-    fn change_form(&self, line: &mut Vec<u8>, start: usize) {
-        if let Some(written) = Written::parse(&line[start..]) {
-            line.truncate(start);
-            line.extend(written.render(self.form));
-            line.push(b'\n');
-        }
     }
 
     /// Lines so far that had to leave something out to stay within [`LINE_OCTETS`].

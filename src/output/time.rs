@@ -29,12 +29,17 @@ pub(super) fn rfc3339(time: Timestamp) -> Time {
     Letters(text)
 }
 
-/// Nanoseconds since 1970 of a text that [`rfc3339`] made.
+/// Nanoseconds since 1970 of a text that [`rfc3339`] made; `None` of any other.
 pub(super) fn parsed(text: &str) -> Option<u64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
-    if text.len() != 27 || !text.ends_with('Z') {
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')];
+    let shape = text.as_bytes();
+    if shape.len() != 27 || marks.iter().any(|&(at, mark)| shape[at] != mark) {
         return None;
     }
+    let number = |from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()
+    };
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
@@ -59,28 +64,9 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + next_year, month, day)
 }
 
-/// Milliseconds since 1970 of a time as [`rfc3339`] writes it; `None` of any other text.
+/// Milliseconds since 1970 of such a text.
 pub(super) fn millis(text: &str) -> Option<u64> {
-    let shape = text.as_bytes();
-    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')];
-    if shape.len() != 27 || marks.iter().any(|&(at, mark)| shape[at] != mark) {
-        return None;
-    }
-    let digits = |at: std::ops::Range<usize>| {
-        let digits = text.get(at).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
-        digits.parse::<u64>().ok()
-    };
-    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
-    let (hour, minute, second, milli) = (digits(11..13)?, digits(14..16)?, digits(17..19)?, digits(20..23)?);
-    digits(23..26)?;
-    if !(1..=12).contains(&month) || day == 0 {
-        return None;
-    }
-    // The reverse of `civil`.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    let seconds = days.checked_sub(719_468)? * DAY + hour * 3600 + minute * 60 + second;
-    Some(seconds * 1000 + milli)
+    parsed(text).map(|nanoseconds| nanoseconds / 1_000_000)
 }
 
 #[cfg(test)]

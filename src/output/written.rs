@@ -21,6 +21,16 @@ impl Form {
     pub fn render(self, line: &[u8]) -> Option<Vec<u8>> {
         Written::parse(line).map(|written| written.render(self))
     }
+
+    /// The same in the place of a line that [`super::Encoder`] has appended at `start`, line feed included.
+    pub fn change(self, line: &mut Vec<u8>, start: usize) {
+        // A line of our own can be read back, always.
+        if let Some(changed) = (self != Self::Ecs).then(|| self.render(&line[start..])).flatten() {
+            line.truncate(start);
+            line.extend(changed);
+            line.push(b'\n');
+        }
+    }
 }
 
 /// A record read back from its line.
@@ -89,12 +99,5 @@ impl Written {
         let last = self.text("/barewire/last_seen");
         let second: String = last.chars().take(19).filter(char::is_ascii_alphanumeric).collect();
         format!("{id}-{second}")
-    }
-
-    /// What records of one connection have in common, else the record's own identity.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        let community = self.text("/network/community_id");
-        if community.is_empty() { self.text("/event/id") } else { community }
     }
 }

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,10 @@ pub(super) struct Score {
     duplicates: AtomicU64,
     refused: AtomicU64,
     troubles: AtomicU64,
-    dropped: AtomicU64,
+    /// Somebody was told that records are given up.
+    has_told_drops: AtomicBool,
+    /// Where records wait.
+    pub(super) folder: PathBuf,
     /// In memory because the disk does not take them, and lost from there.
     outside: [AtomicU64; 2],
     state: Mutex<State>,
@@ -51,7 +54,6 @@ pub(super) struct Score {
 #[derive(Default)]
 struct State {
     counts: Counts,
-    folder: PathBuf,
     /// Time of the packet of the oldest record that waits, in nanoseconds.
     oldest: Option<u64>,
     delay: Delay,
@@ -60,21 +62,18 @@ struct State {
 }
 
 impl Score {
-    pub(super) fn new(
-        name: &str,
-        #[cfg_attr(not(feature = "live"), expect(unused))] kind: &'static str,
-        limit: u64,
-    ) -> Self {
+    pub(super) fn new(receiver: &Receiver) -> Self {
         Self {
-            name: name.to_owned(),
+            name: receiver.name.clone(),
             #[cfg(feature = "live")]
-            kind,
-            limit,
+            kind: receiver.kind,
+            limit: receiver.spool.limit,
             delivered: AtomicU64::default(),
             duplicates: AtomicU64::default(),
             refused: AtomicU64::default(),
             troubles: AtomicU64::default(),
-            dropped: AtomicU64::default(),
+            has_told_drops: AtomicBool::default(),
+            folder: receiver.spool.folder.clone(),
             outside: Default::default(),
             state: Mutex::default(),
         }
@@ -90,7 +89,7 @@ impl Score {
     }
 
     pub(super) fn note_dropped(&self) {
-        if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+        if !self.has_told_drops.swap(true, Ordering::Relaxed) {
             console::warning(&format!("sink {}: the spool is full; records are given up and counted", self.name));
         }
     }
@@ -102,10 +101,6 @@ impl Score {
     /// Records that were given up, with what is known of the spool.
     pub(super) fn lost(&self, counts: Counts) -> u64 {
         counts.dropped + counts.damaged + self.outside[1].load(Ordering::Relaxed)
-    }
-
-    pub(super) fn folder(&self) -> String {
-        locked(&self.state).folder.display().to_string()
     }
 
     /// Why nothing is delivered, for people.
@@ -168,8 +163,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     pub(super) fn new(receiver: Receiver, spool: Spool, score: Arc<Score>) -> Self {
-        locked(&score.state).folder.clone_from(&receiver.spool.folder);
-        let dead_letters = receiver.spool.folder.join(DEAD_LETTERS);
+        let dead_letters = score.folder.join(DEAD_LETTERS);
         Self { spool, transport: receiver.transport, dead_letters, score }
     }
 

@@ -8,7 +8,7 @@
 use super::gauges::OutputGauge;
 use super::identity;
 use super::rotate::{Archivist, Rotation, archive_name, day_of, take_after};
-use super::waiting::{Rank, Waiting};
+use super::waiting::{Rank, WAITING_OCTETS, Waiting};
 use crate::ops::console::Level;
 use crate::output::LINE_OCTETS;
 use crate::wire::Timestamp;
@@ -17,9 +17,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// What may wait in memory, in octets: some 6,000 records, minutes of most links, and little beside the connections.
-pub(super) const WAITING_OCTETS: usize = 8 * 1024 * 1024;
 
 /// Between two looks at what became of the file, and two attempts to write what waits.
 const SECOND_NS: u64 = 1_000_000_000;

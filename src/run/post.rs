@@ -2,18 +2,14 @@
 
 use super::Failure;
 use super::delivery::{Delivery, Score};
-use super::waiting::{Rank, Waiting};
+use super::waiting::{Rank, WAITING_OCTETS, Waiting};
 use crate::ops::console;
 use crate::ops::sandbox::Needs;
 use crate::sink::spool::{Put, Spool, Worth};
 use crate::sink::{Fsync, Reach, Receiver};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// Records wait so many octets in memory when the disk does not take them into the spool.
-const WAITING_OCTETS: usize = 8 * 1024 * 1024;
 
 /// Between two syncs of a spool that is synced by the clock.
 const SYNC_EVERY: Duration = Duration::from_millis(500);
@@ -36,6 +32,7 @@ struct Post {
     waiting: Waiting,
     tried: Instant,
     score: Arc<Score>,
+    reach: Reach,
     /// What runs once the sandbox stands.
     delivery: Option<Delivery>,
 }
@@ -64,9 +61,10 @@ impl Posts {
             if let Some(caveat) = receiver.caveat {
                 console::warning(&format!("sink {}: {caveat}", receiver.name));
             }
-            let score = Arc::new(Score::new(&receiver.name, receiver.kind, spool.limit()));
+            let score = Arc::new(Score::new(&receiver));
             posts.push(Post {
                 fsync: receiver.fsync,
+                reach: std::mem::take(&mut receiver.reach),
                 synced: Instant::now(),
                 waiting: Waiting::new(WAITING_OCTETS),
                 tried: Instant::now(),
@@ -85,6 +83,17 @@ impl Posts {
     /// Of each.
     pub(super) fn scores(&self) -> Vec<Arc<Score>> {
         self.posts.iter().map(|post| Arc::clone(&post.score)).collect()
+    }
+
+    /// What the sandbox must leave them.
+    pub(super) fn add_to(&self, needs: &mut Needs) {
+        for Post { score, reach, .. } in &self.posts {
+            needs.folders.push(score.folder.clone());
+            needs.owned.push(score.folder.clone());
+            needs.connects.extend(&reach.tcp);
+            needs.sends_datagrams |= reach.is_udp;
+            reach.files.iter().for_each(|file| needs.keep_writing(file));
+        }
     }
 
     /// Begins to deliver, each by a thread of its own.
@@ -217,7 +226,7 @@ impl Post {
     fn shortfall(&self) -> Option<String> {
         let counts = self.spool.counts();
         let (waiting, lost) = (counts.records, self.score.lost(counts));
-        let folder = self.score.folder();
+        let folder = self.score.folder.display();
         match (waiting, lost) {
             (0, 0) => None,
             (waiting, 0) => Some(format!(
@@ -234,20 +243,6 @@ impl Post {
             )),
         }
     }
-}
-
-/// Where a receiver's records wait, and what it needs of the system.
-pub(super) fn reach_of(receiver: &Receiver) -> (PathBuf, Reach) {
-    (receiver.spool.folder.clone(), receiver.reach.clone())
-}
-
-/// Has the sandbox leave it that.
-pub(super) fn leave(needs: &mut Needs, spool: &Path, reach: &Reach) {
-    needs.folders.push(spool.to_path_buf());
-    needs.owned.push(spool.to_path_buf());
-    needs.connects.extend(&reach.tcp);
-    needs.sends_datagrams |= reach.is_udp;
-    reach.files.iter().for_each(|file| needs.keep_writing(file));
 }
 
 fn worth(rank: Rank) -> Worth {

@@ -3,7 +3,7 @@
 use super::book::Book;
 use super::confine::confine;
 use super::metrics::{PageFile, page_of_replay};
-use super::post::{Posts, leave, reach_of};
+use super::post::Posts;
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, identity, now, status, summary};
 use crate::capture::{Access, FileSet};
@@ -14,7 +14,7 @@ use crate::ops::console::{self, Level};
 use crate::ops::sandbox::Needs;
 use crate::output::{Form, Inputs};
 use crate::pipeline::{self, Overflow};
-use crate::sink::{Reach, Receiver};
+use crate::sink::Receiver;
 use crate::wire::Timestamp;
 use crossbeam_channel::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,10 +64,9 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let (began, started) = (Instant::now(), now());
     // Before the files are opened: one of them may start a thread, and all are looked into.
     let receivers = std::mem::take(&mut job.receivers);
-    let reaches: Vec<_> = receivers.iter().map(reach_of).collect();
     let posts = Posts::open(receivers)?;
     let job = &job;
-    confine(job.is_sandboxed.then(|| needs(job, &reaches)).as_ref(), Level::Debug)?;
+    confine(job.is_sandboxed.then(|| needs(job, &posts)).as_ref(), Level::Debug)?;
     let access = if job.workers == 0 { Access::Read } else { Access::Map };
     let mut files = FileSet::open(&job.files, access);
     let inputs = files.names().to_vec();
@@ -125,7 +124,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
 }
 
 /// What the sandbox must leave: the captures, which are opened when their time comes, and the output.
-fn needs(job: &ReplayJob, reaches: &[(PathBuf, Reach)]) -> Needs {
+fn needs(job: &ReplayJob, posts: &Posts) -> Needs {
     // Of a folder given by mistake nothing is read.
     let read = job.files.iter().filter(|path| !path.is_dir()).cloned().collect();
     let mut needs = Needs { opens_files_of_others: true, read, ..Needs::default() };
@@ -135,7 +134,7 @@ fn needs(job: &ReplayJob, reaches: &[(PathBuf, Reach)]) -> Needs {
     if let Some(page) = &job.metrics_file {
         needs.keep_writing(page);
     }
-    reaches.iter().for_each(|(spool, reach)| leave(&mut needs, spool, reach));
+    posts.add_to(&mut needs);
     needs
 }
 

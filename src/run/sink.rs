@@ -10,9 +10,9 @@ use super::scores::SinkScore;
 use super::waiting::Rank;
 #[cfg(feature = "live")]
 use super::{Rotation, delivery::Score, file::LiveFile, gauges::OutputGauge, now};
-#[cfg(feature = "live")]
-use crate::ops::console;
 use crate::ops::metrics::SinkCounts;
+#[cfg(feature = "live")]
+use crate::ops::{console, sandbox::Needs};
 use crate::output::{Encoder, Event, Form, Inputs};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -27,8 +27,8 @@ pub(super) struct Sink {
     posts: Posts,
     name: String,
     encoder: Encoder,
-    /// For the spools, which hold the native form, where the output has another.
-    native: Option<Encoder>,
+    /// Of the output; the spools hold records as they are encoded.
+    form: Form,
     line: Vec<u8>,
     /// Lines written so far.
     lines: u64,
@@ -133,8 +133,8 @@ impl Sink {
             out,
             posts,
             name,
-            native: (form != Form::Ecs).then(|| Encoder::new(inputs.clone())),
-            encoder: Encoder::in_form(inputs, form),
+            encoder: Encoder::new(inputs),
+            form,
             line: Vec::new(),
             lines: 0,
             is_closed: false,
@@ -152,13 +152,9 @@ impl Sink {
         }
         self.line.clear();
         self.encoder.encode(event, &mut self.line);
-        match &mut self.native {
-            Some(native) if !self.posts.is_empty() => {
-                let mut line = Vec::new();
-                native.encode(event, &mut line);
-                self.posts.put(rank(event), &line);
-            }
-            _ => self.posts.put(rank(event), &self.line),
+        self.posts.put(rank(event), &self.line);
+        if self.out.is_some() {
+            self.form.change(&mut self.line, 0);
         }
         match &mut self.out {
             Some(Out::Batch(batch)) if !self.is_closed => {
@@ -214,6 +210,12 @@ impl Sink {
         if let Some(Out::Live(file)) = &mut self.out {
             file.reopen(now());
         }
+    }
+
+    /// What the sandbox must leave the receivers behind spools.
+    #[cfg(feature = "live")]
+    pub(super) fn add_to(&self, needs: &mut Needs) {
+        self.posts.add_to(needs);
     }
 
     /// Begins to deliver what is in the spools, once nothing more has to be opened.

@@ -18,6 +18,9 @@ impl Rank {
     pub(super) const COUNT: usize = Self::Finding as usize + 1;
 }
 
+/// Octets that may wait for a disk: some 6,000 records, minutes of most links, and little beside the connections.
+pub(super) const WAITING_OCTETS: usize = 8 * 1024 * 1024;
+
 /// A record on its way to a file.
 #[derive(Debug)]
 pub(super) struct Waiter {

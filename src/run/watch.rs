@@ -7,7 +7,7 @@ use super::confine::confine;
 use super::gauges::{CaptureGauge, Gauges, Outlets, Taken};
 use super::health::{Alarms, Health};
 use super::live_book::LiveBook;
-use super::post::{Posts, leave, reach_of};
+use super::post::Posts;
 use super::reporter::{MetricsOptions, Reporter};
 use super::sink::Sink;
 use super::{Failure, Intake, Judging, Kinds, Rotation, locked, now, spawn, status, summary};
@@ -136,11 +136,10 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         job.live.iter().flat_map(|live| std::iter::repeat_n(live.interface.clone(), job.fanout)).collect();
     let input = Inputs { names: inputs.clone(), is_live: true };
     let receivers = std::mem::take(&mut job.receivers);
-    let reaches: Vec<_> = receivers.iter().map(reach_of).collect();
     let mut sink = Sink::open_live(job.output.as_deref(), input, job.form, job.rotation, Posts::open(receivers)?)?;
     let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
     let notifier = Notifier::from_environment();
-    confine(needs(&job, &lives, &reaches)?.as_ref(), Level::Info)?;
+    confine(needs(&job, &lives, &sink)?.as_ref(), Level::Info)?;
     sink.start()?;
     let book = LiveBook::new(job.kinds, &job.settings, inputs.clone());
     let outlets = Outlets {
@@ -266,7 +265,7 @@ fn open(job: &WatchJob) -> Result<Vec<Live>, Failure> {
 
 /// What the sandbox must leave: the output's folder, and the statistics of the interfaces, which libpcap opens anew for
 /// every look. The captures are open; they could send as well.
-fn needs(job: &WatchJob, lives: &[Live], reaches: &[(PathBuf, sink::Reach)]) -> Result<Option<Needs>, Failure> {
+fn needs(job: &WatchJob, lives: &[Live], sink: &Sink) -> Result<Option<Needs>, Failure> {
     if !job.is_sandboxed {
         return Ok(None);
     }
@@ -280,7 +279,7 @@ fn needs(job: &WatchJob, lives: &[Live], reaches: &[(PathBuf, sink::Reach)]) -> 
     };
     needs.read.extend(job.reads.iter().cloned());
     job.output.iter().chain(&job.metrics.file).for_each(|path| needs.keep_writing(path));
-    reaches.iter().for_each(|(spool, reach)| leave(&mut needs, spool, reach));
+    sink.add_to(&mut needs);
     Ok(Some(needs))
 }
 

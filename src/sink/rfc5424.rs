@@ -100,10 +100,7 @@ impl Messages {
             }
         }
         message.extend_from_slice(b"] ");
-        match self.form {
-            Form::Ecs => message.extend_from_slice(line),
-            other => message.extend_from_slice(&record.render(other)),
-        }
+        message.extend_from_slice(&record.render(self.form));
         Ok(())
     }
 }

@@ -67,7 +67,8 @@ impl Buffer {
     fn add(&mut self, offset: IpFragOffset, has_more: bool, payload: &[u8]) -> bool {
         let end = usize::from(offset.byte_offset()) + payload.len();
         if end > self.room && end <= usize::from(u16::MAX) {
-            *self = self.copy(2 * end);
+            // What is alone takes no more than it needs; what grows does so ever more seldom.
+            *self = self.copy(end.max(2 * self.room));
         }
         self.inner.add(offset, has_more, payload).is_ok()
     }
@@ -76,7 +77,11 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let empty = IpDefragBuf::new(self.inner.ip_number(), Vec::new(), Vec::new());
-        std::mem::replace(&mut self.inner, empty).take_bufs().0.zeroize();
+        let (mut octets, sections) = std::mem::replace(&mut self.inner, empty).take_bufs();
+        // All else is zero still: a few octets far behind would have 64 KiB wiped for each of them.
+        for section in sections {
+            octets[usize::from(section.start)..usize::from(section.end)].zeroize();
+        }
     }
 }
 

@@ -17,12 +17,17 @@ pub(crate) fn of_capture(capture: &Path, forms: &[Form]) -> Vec<Vec<u8>> {
     let findings = barewire::testing::collect(&records);
     let mut lines = vec![Vec::new(); forms.len()];
     for (form, lines) in forms.iter().zip(&mut lines) {
-        let mut encoder = Encoder::in_form(inputs.clone(), *form);
-        findings.iter().for_each(|finding| encoder.encode(&Event::Finding(finding), lines));
+        let mut encoder = Encoder::new(inputs.clone());
+        let mut add = |event: &Event<'_>| {
+            let start = lines.len();
+            encoder.encode(event, lines);
+            form.change(lines, start);
+        };
+        findings.iter().for_each(|finding| add(&Event::Finding(finding)));
         for record in &records {
             match record {
-                Record::Login(login) => encoder.encode(&Event::Login(login), lines),
-                Record::Session(session) => encoder.encode(&Event::Session(session), lines),
+                Record::Login(login) => add(&Event::Login(login)),
+                Record::Session(session) => add(&Event::Session(session)),
                 Record::Finding(_) => {}
             }
         }

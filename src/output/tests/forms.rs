@@ -92,7 +92,8 @@ fn what_is_encoded_is_what_is_rendered() {
     for form in [Form::Ocsf, Form::Cef] {
         let (mut ecs, mut other) = (Vec::new(), b"before".to_vec());
         Encoder::new(Inputs::default()).encode(&Event::Login(&login()), &mut ecs);
-        Encoder::in_form(Inputs::default(), form).encode(&Event::Login(&login()), &mut other);
+        Encoder::new(Inputs::default()).encode(&Event::Login(&login()), &mut other);
+        form.change(&mut other, b"before".len());
         let wanted = Written::parse(&ecs).expect("a record").render(form);
         assert!(other == [b"before", &wanted[..], b"\n"].concat());
     }

@@ -62,7 +62,7 @@ fn every_record_is_delivered_or_refused_whatever_happens_and_once_the_spool_is_e
             caveat: None,
             reach: Reach::default(),
         };
-        let score = Arc::new(Score::new("test", "webhook", 1 << 20));
+        let score = Arc::new(Score::new(&receiver));
         let delivery = Delivery::new(receiver, spool.clone(), Arc::clone(&score));
         for number in 0..200 {
             let line = format!("{{\"@timestamp\":\"2026-11-29T00:00:00.000000Z\",\"event\":{{\"id\":\"{number}\"}}}}");
