@@ -5,8 +5,8 @@
 //! compressions, dictionaries, and zstd windows above 128 MiB, which the decoder refuses.
 
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -55,8 +55,42 @@ impl Compression {
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
             Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(compressed)?),
         };
+        let decoder = Box::new(Wiped(Some(decoder)));
         if thread { on_own_thread(decoder) } else { Ok(decoder) }
     }
+}
+
+/// A decoder whose memory is wiped when it is dropped: zlib and zstd keep the literals of the last blocks and free them
+/// as they are. Only the allocator can wipe what is not ours; glibc's does when asked, and another's does not.
+struct Wiped(Option<Box<dyn Read + Send>>);
+
+impl Read for Wiped {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.as_mut().map_or(Ok(0), |decoder| decoder.read(out))
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        /// Of two decoders that end at once, the first would end the other's wiping.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        fill_what_is_freed(true);
+        self.0 = None;
+        fill_what_is_freed(false);
+    }
+}
+
+/// Whether the allocator overwrites each piece that is freed, in all threads. It passes over pieces below about 1 KiB,
+/// which neither decoder has for octets of the capture.
+fn fill_what_is_freed(fill: bool) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes numbers only, and holds the allocator's own lock; a piece's content has no meaning once it is freed.
+    unsafe {
+        libc::mallopt(libc::M_PERTURB, i32::from(fill));
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = fill;
 }
 
 /// What a `BufReader` does, with a buffer that is wiped: in what hardly can be compressed a password stands as it is.
