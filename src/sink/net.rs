@@ -4,7 +4,7 @@
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 /// A name may stand for more than this, but each of them may take all of a caller's patience.
@@ -131,6 +131,11 @@ impl Timed {
     /// An exchange begins that may take so many slices of the patience; all are [`SLICES`].
     pub(super) fn allow(&mut self, slices: u32) {
         self.left = slices;
+    }
+
+    /// Tells the receiver that nothing more comes. It may still say something.
+    pub(super) fn end_writing(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
     }
 
     /// Whether calls wait for what they want.

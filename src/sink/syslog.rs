@@ -101,6 +101,16 @@ impl Syslog {
     }
 }
 
+impl Drop for Syslog {
+    fn drop(&mut self) {
+        if let Way::Stream { stream, .. } = &mut self.way
+            && let Some(open) = stream.take()
+        {
+            open.finish();
+        }
+    }
+}
+
 impl Transport for Syslog {
     fn bounds(&self) -> Bounds {
         match self.way {

@@ -273,6 +273,22 @@ impl Stream {
             ended_or_said => ended_or_said.map(drop),
         }
     }
+
+    /// Ends a connection on which all is well, and waits until the receiver has ended it too: a socket that is closed
+    /// while octets in it are unread, which session tickets are, is reset, and a reset throws away what the receiver has
+    /// not read yet.
+    pub(super) fn finish(mut self) {
+        self.allow(SLICES);
+        if let Self::Tls(stream) = &mut self {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+        let socket = self.socket();
+        // The octets as they come: what TLS makes of them is of no interest any more. Each reading costs patience.
+        if socket.end_writing().is_ok() {
+            while matches!(socket.read(&mut [0; 4096]), Ok(1..)) {}
+        }
+    }
 }
 
 impl Drop for Stream {

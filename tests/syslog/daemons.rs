@@ -3,11 +3,13 @@
 
 use crate::net::{PATIENCE, Scratch, Watched, is_installed, search_path};
 use barewire::sink::TlsOptions;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Where syslog-ng is unpacked, since its package excludes rsyslog's: `apt-get download syslog-ng-core libivykis0 libnet1
@@ -249,8 +251,15 @@ impl Read {
     }
 }
 
+/// A port that nobody has, and that was not given before: two servers on one would wait for each other.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        if GIVEN.lock().expect("no panic").insert(port) {
+            return port;
+        }
+    }
 }
 
 fn begin(kind: Kind, scratch: &Scratch) -> Watched {

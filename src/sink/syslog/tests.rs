@@ -57,6 +57,29 @@ fn who_hangs_up_at_once_gets_nothing() {
 }
 
 #[test]
+fn what_a_slow_reader_has_not_read_outlasts_the_end() {
+    // Octets that nobody reads, as TLS session tickets are, turn the end of a connection into a reset, and a reset throws
+    // away what the receiver has not read yet.
+    let (said, says) = mpsc::channel::<()>();
+    let (read, may_read) = mpsc::channel::<()>();
+    let (mut syslog, server) = served(PATIENCE, move |mut socket| {
+        says.recv().expect("a word");
+        socket.write_all(b"a greeting").expect("a client");
+        may_read.recv().expect("a word");
+        let mut all = String::new();
+        socket.read_to_string(&mut all).map(|_| all.matches("event").count())
+    });
+    assert_eq!(syslog.deliver(&parcels(100)), Report::all(100, Fate::Delivered));
+    said.send(()).expect("the server waits");
+    thread::sleep(Duration::from_millis(50));
+    let end = thread::spawn(|| drop(syslog));
+    thread::sleep(Duration::from_millis(50));
+    read.send(()).expect("the server waits");
+    assert_eq!(server.join().expect("the server").expect("no reset"), 100);
+    end.join().expect("it ends");
+}
+
+#[test]
 fn a_connection_that_ended_between_batches_is_told() {
     let (tell, told) = mpsc::channel::<()>();
     let (mut syslog, server) = served(PATIENCE, move |mut socket| {
