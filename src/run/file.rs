@@ -10,7 +10,7 @@ use super::identity;
 use super::rotate::{Archivist, Rotation, archive_name, day_of, take_after};
 use super::waiting::{Rank, WAITING_OCTETS, Waiting};
 use crate::ops::console::Level;
-use crate::output::LINE_OCTETS;
+use crate::sink::torn::repair;
 use crate::wire::Timestamp;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -358,61 +358,6 @@ impl LiveFile {
 /// A second has passed, or the clock went back.
 fn is_past(now: Timestamp, before: Timestamp) -> bool {
     now < before || now.since(before) >= SECOND_NS
-}
-
-/// Cuts away what stands behind the last line feed. Gives the octets that were cut.
-///
-/// That is the beginning of a record, or zeroes where a power cut left a file longer than what was written of it.
-/// Anything else is no file of records, and stays as it is.
-fn repair(file: &File, octets: u64) -> io::Result<u64> {
-    let whole = after_last_line(file, octets)?;
-    let mut torn = vec![0; (octets - whole).min(LINE_OCTETS as u64) as usize];
-    file.read_exact_at(&mut torn, whole)?;
-    let text = torn.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
-    let rest_is_zero = octets - whole <= LINE_OCTETS as u64 || is_zero(file, whole + LINE_OCTETS as u64, octets)?;
-    let is_record = matches!(torn.first(), None | Some(b'{' | 0)) && torn[..text].is_ascii() && rest_is_zero;
-    if !is_record {
-        return Err(io::Error::other(
-            "what stands there does not end with a record; end it with a line feed or name another file with -o",
-        ));
-    }
-    if whole < octets {
-        file.set_len(whole)?;
-    }
-    Ok(octets - whole)
-}
-
-/// Octets read at once when a file's end is looked at.
-const LOOK_OCTETS: u64 = 64 * 1024;
-
-/// Where the octet behind the last line feed stands; 0 where there is none.
-fn after_last_line(file: &File, octets: u64) -> io::Result<u64> {
-    let mut end = octets;
-    let mut part = vec![0; LOOK_OCTETS as usize];
-    while end > 0 {
-        let begin = end.saturating_sub(LOOK_OCTETS);
-        let part = &mut part[..(end - begin) as usize];
-        file.read_exact_at(part, begin)?;
-        if let Some(at) = memchr::memrchr(b'\n', part) {
-            return Ok(begin + at as u64 + 1);
-        }
-        end = begin;
-    }
-    Ok(0)
-}
-
-fn is_zero(file: &File, begin: u64, end: u64) -> io::Result<bool> {
-    let mut at = begin;
-    let mut part = vec![0; LOOK_OCTETS as usize];
-    while at < end {
-        let part = &mut part[..(end - at).min(LOOK_OCTETS) as usize];
-        file.read_exact_at(part, at)?;
-        if part.iter().any(|&octet| octet != 0) {
-            return Ok(false);
-        }
-        at += part.len() as u64;
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

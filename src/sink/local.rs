@@ -1,17 +1,15 @@
 //! Receivers on this machine: a file, and standard output. Behind a spool like any other, so that neither a full disk nor
 //! a reader that stands still holds up the capture.
 
+use super::torn::repair;
 use super::{Bounds, Fate, Parcel, Report, Transport, Trouble};
 use crate::output::Form;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 const BOUNDS: Bounds = Bounds { records: 500, octets: 1 << 20 };
-
-/// No line is longer, and then some.
-const TORN_OCTETS: u64 = 64 * 1024;
 
 /// A file that is appended to, each batch synced to the disk before it counts as delivered. Whoever rotates it moves it; it
 /// is opened anew before the next batch.
@@ -39,7 +37,8 @@ impl FileSink {
             if !file.metadata()?.is_file() {
                 return Err(io::Error::other("it is no regular file"));
             }
-            repair(&file)?;
+            // What is cut away is in the spool still.
+            repair(&file, file.metadata()?.len())?;
             self.open = Some(file);
         }
         self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -75,20 +74,6 @@ impl Transport for FileSink {
                 Report::failed(parcels.len(), Trouble::new(format!("writing {}: {error}", self.path.display())))
             }
         }
-    }
-}
-
-/// Cuts away a last line that is not whole, as a power cut leaves it; it is in the spool still.
-fn repair(file: &File) -> io::Result<()> {
-    let octets = file.metadata()?.len();
-    let from = octets.saturating_sub(TORN_OCTETS);
-    let mut end = vec![0; (octets - from) as usize];
-    file.read_exact_at(&mut end, from)?;
-    match memchr::memrchr(b'\n', &end) {
-        _ if end.is_empty() || end.ends_with(b"\n") => Ok(()),
-        Some(at) => file.set_len(from + at as u64 + 1),
-        None if from == 0 && end.starts_with(b"{") => file.set_len(0),
-        None => Err(io::Error::other("its end is no record; name another file")),
     }
 }
 
@@ -171,13 +156,17 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.join("old")).expect("it").lines().count(), 2);
         assert_eq!(fs::read_to_string(&path).expect("it"), "{\"event\":{\"id\":\"3\"}}\n");
         assert!(FileSink::new(folder.clone(), Form::Ecs).prepare().is_err());
-        for (torn, whole) in [("{\"a\":1}\n{\"b", "{\"a\":1}\n"), ("{\"a", ""), ("", "")] {
+        for (torn, whole) in
+            [("{\"a\":1}\n{\"b", "{\"a\":1}\n"), ("{\"a", ""), ("", ""), ("CEF:0|a\nCE", "CEF:0|a\n"), ("CEF:0|b", "")]
+        {
             fs::write(&path, torn).expect("torn");
             FileSink::new(path.clone(), Form::Ecs).prepare().expect("mended");
             assert_eq!(fs::read_to_string(&path).expect("it"), whole);
         }
-        fs::write(&path, "a letter to a friend").expect("another file");
-        assert!(FileSink::new(path.clone(), Form::Ecs).prepare().is_err());
+        for other in ["a letter to a friend", "CEF: what it is"] {
+            fs::write(&path, other).expect("another file");
+            assert!(FileSink::new(path.clone(), Form::Ecs).prepare().is_err());
+        }
         let _ = fs::remove_dir_all(&folder);
     }
 

@@ -12,6 +12,7 @@ pub mod rfc5424;
 pub mod spool;
 pub mod syslog;
 pub mod tls;
+pub(crate) mod torn;
 
 use std::path::PathBuf;
 use std::time::Duration;
