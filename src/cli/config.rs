@@ -280,7 +280,8 @@ const EXAMPLE_HEAD: &str = "\
 ";
 
 /// Values for options that have no default.
-const EXAMPLES: [(&str, &str); 15] = [
+const EXAMPLES: [(&str, &str); 16] = [
+    ("baseline", "\"/etc/barewire/baseline.json\""),
     ("bpf", "\"tcp port 143 or tcp port 110\""),
     ("interface", "[\"eth1\"]"),
     ("jobs", "2"),

@@ -3,6 +3,7 @@
 //! `main` here is the program: it parses, runs and turns the result into an exit status. Usage errors are status 2,
 //! one line each.
 
+mod baseline;
 mod check;
 mod config;
 mod explain;
@@ -59,6 +60,8 @@ enum Command {
     Explain(explain::Explain),
     /// Print the fingerprint of a secret, to search the records for it.
     Fingerprint(fingerprint::FingerprintOf),
+    /// Accept findings for a while, with a reason.
+    Baseline(baseline::BaselineOf),
     /// Print the JSON Schema of the records, or what is made from it.
     Schema(schema::SchemaOf),
     /// Check a configuration file and print what will be in force.
@@ -136,6 +139,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Watch(watch) => watch.run(),
         Command::Explain(explain) => explain.run(),
         Command::Fingerprint(fingerprint) => fingerprint.run(),
+        Command::Baseline(baseline) => baseline.run(),
         Command::CheckConfig(check) => check.run(),
         Command::Schema(schema) => schema.run(),
     }

@@ -4,13 +4,13 @@ use super::Failure;
 use super::config::Config;
 use super::sinks::Sink;
 use crate::engine::{Ports, Settings};
-use crate::finding::{Policy, SEVERITIES, Segment, WeakSecrets};
+use crate::finding::{Baseline, Policy, SEVERITIES, Segment, WeakSecrets};
 use crate::limits::Limits;
 use crate::mail::PROTOCOLS;
-use crate::ops::console::Level;
-use crate::ops::folder_of;
+use crate::ops::console::{self, Level};
+use crate::ops::{counted, folder_of};
 use crate::output::Form;
-use crate::run::{Judging, Kinds};
+use crate::run::{self, Judging, Kinds};
 use crate::secret::FingerprintKey;
 use crate::sink::Receiver;
 use crate::sink::spool::WhenFull;
@@ -102,6 +102,10 @@ pub(super) struct Common {
     #[arg(long, value_name = "SEVERITY", value_enum, env = "BAREWIRE_FAIL_ON", hide_env = true)]
     #[arg(help_heading = "Judging")]
     fail_on: Option<Severity>,
+
+    /// Findings that FILE accepts are told as such and do not count for --fail-on; see 'barewire baseline'.
+    #[arg(long, value_name = "FILE", env = "BAREWIRE_BASELINE", hide_env = true, help_heading = "Judging")]
+    baseline: Option<PathBuf>,
 
     /// No mail at all is no error (otherwise status 3).
     #[arg(long, help_heading = "Judging")]
@@ -204,6 +208,21 @@ fn read_digests(path: &Path) -> Result<Vec<[u8; 32]>, Failure> {
     Ok(digests)
 }
 
+/// Reads what is accepted, and says what is not any more.
+fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
+    let (all, now) = (super::baseline::read(path)?, run::now());
+    let expired = all.values().filter(|accepted| !accepted.acceptance.holds(now)).count();
+    if expired > 0 {
+        console::warning(&format!(
+            "baseline {}: {} expired and {} told as before; 'barewire baseline check' names them",
+            path.display(),
+            counted(expired as u64, "finding"),
+            if expired == 1 { "is" } else { "are" }
+        ));
+    }
+    Ok(Baseline::new(all.into_iter().map(|(uid, accepted)| (uid, accepted.acceptance)), now))
+}
+
 impl Common {
     /// What the operator says of networks and accounts.
     pub(super) fn policy(&self) -> Result<Arc<Policy>, Failure> {
@@ -216,6 +235,7 @@ impl Common {
             trusted_segments: self.trusted_segments.clone(),
             privileged_users: self.privileged_users.iter().cloned().collect(),
             weak_secrets,
+            baseline: self.baseline.as_deref().map(read_baseline).transpose()?.unwrap_or_default(),
         }))
     }
 
@@ -224,7 +244,13 @@ impl Common {
     #[cfg(feature = "live")]
     pub(super) fn reads(&self) -> Vec<PathBuf> {
         let list = self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(Path::new);
-        self.config.as_deref().into_iter().chain(list).map(|path| folder_of(path).to_owned()).collect()
+        self.config
+            .as_deref()
+            .into_iter()
+            .chain(list)
+            .chain(self.baseline.as_deref())
+            .map(|path| folder_of(path).to_owned())
+            .collect()
     }
 
     /// The least that is told on standard error.

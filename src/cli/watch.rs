@@ -166,7 +166,8 @@ impl Watch {
 }
 
 /// Options that are heeded while the program runs.
-const RELOADED: [&str; 10] = [
+const RELOADED: [&str; 11] = [
+    "baseline",
     "bpf",
     "mail-ports-only",
     "ports",

@@ -1,6 +1,7 @@
 //! Counts equal findings together: the same finding on the same server (client, user, mechanism) is one, however
 //! often it happens and on whichever worker.
 
+use super::baseline::{Acceptance, Baseline};
 use super::catalogue::{FindingId, Key};
 use super::held::{Held, Store};
 use super::record::{Finding, Flow};
@@ -10,6 +11,7 @@ use crate::wire::{Endpoint, PacketRef, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashSet, HashTable};
+use std::sync::Arc;
 
 /// A finding with all its occurrences.
 #[derive(Clone, Debug)]
@@ -32,6 +34,15 @@ pub struct Collected {
     pub is_revised: bool,
     /// Of `count`, what roll-ups have told; 0 before the first.
     pub told: u64,
+    /// Somebody knows of it and lets it stand; to be filled in by [`Collected::accept`].
+    pub accepted: Option<Arc<Acceptance>>,
+}
+
+impl Collected {
+    /// Notes whether it may stand.
+    pub fn accept(&mut self, baseline: &Baseline) {
+        self.accepted = baseline.acceptance(self.uid, self.last.time);
+    }
 }
 
 /// All findings of a run, bounded.
@@ -116,7 +127,18 @@ impl Collector {
                 let (clients, users) = (u64::from(finding.flow.is_some()), u64::from(finding.user.is_some()));
                 let at = finding.at;
                 let (count, is_revised, told) = (1, false, 0);
-                Some(Collected { uid, count, first: at, last: at, clients, users, is_revised, told, finding })
+                Some(Collected {
+                    uid,
+                    count,
+                    first: at,
+                    last: at,
+                    clients,
+                    users,
+                    is_revised,
+                    told,
+                    finding,
+                    accepted: None,
+                })
             }
         }
     }
@@ -142,13 +164,13 @@ impl Collector {
     /// # Errors
     ///
     /// What `tell` gives; those that were told before it are told.
-    pub fn roll_up<E>(&mut self, mut tell: impl FnMut(&Collected) -> Result<bool, E>) -> Result<(), E> {
+    pub fn roll_up<E>(&mut self, mut tell: impl FnMut(Collected) -> Result<bool, E>) -> Result<(), E> {
         let gives_way = give_way(&self.all, &self.store);
         let mut order: Vec<(PacketRef, u32)> = (0..).zip(&self.all).map(|(at, held)| (held.last(), at)).collect();
         order.sort_unstable();
         for (_, at) in order.into_iter().filter(|(_, at)| !gives_way[*at as usize]) {
             let held = &mut self.all[at as usize];
-            if tell(&held.unpack(&self.store))? {
+            if tell(held.unpack(&self.store))? {
                 held.note_told(&self.store);
             }
         }
@@ -156,13 +178,13 @@ impl Collector {
     }
 
     /// Forgets findings that occurred last before that time, once `seen` has seen them.
-    pub fn forget(&mut self, before: Timestamp, mut seen: impl FnMut(&Collected)) {
+    pub fn forget(&mut self, before: Timestamp, mut seen: impl FnMut(Collected)) {
         let Self { all, store, .. } = self;
         let held_before = all.len();
         all.retain(|held| {
             let is_kept = held.last().time >= before;
             if !is_kept {
-                seen(&held.unpack(store));
+                seen(held.unpack(store));
                 store.forget(held);
             }
             is_kept

@@ -184,7 +184,7 @@ impl Held {
             None => (1, self.at, self.at, false, 0, self.has.map(once)),
             Some(more) => (more.count, more.first, more.last, more.is_revised, more.told, more.counted),
         };
-        Collected { finding, uid: self.uid, count, first, last, clients, users, is_revised, told }
+        Collected { finding, uid: self.uid, count, first, last, clients, users, is_revised, told, accepted: None }
     }
 }
 

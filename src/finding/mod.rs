@@ -3,6 +3,7 @@
 //! [`CATALOGUE`] is the one list of findings, [`Case`] judges one connection, [`Collector`] counts equal findings
 //! together.
 
+mod baseline;
 mod catalogue;
 mod collector;
 mod correlate;
@@ -15,6 +16,7 @@ pub mod remedies;
 pub mod software;
 mod uid;
 
+pub use baseline::{Acceptance, Baseline};
 pub use catalogue::{ATTACK_VERSION, CATALOGUE, Category, Entry, FindingId, Key, SEVERITIES, Technique, severity_name};
 pub use collector::{Collected, Collector, Drained};
 pub use correlate::Correlator;

@@ -1,5 +1,7 @@
-//! What the operator says of the network and its accounts; it changes how grave a finding is, never whether it is one.
+//! What the operator says of the network and its accounts; it changes how grave a finding is and
+//! what follows from it, never whether it is one.
 
+use super::baseline::Baseline;
 use super::record::Flow;
 use crate::wire::Endpoint;
 use std::collections::BTreeSet;
@@ -14,6 +16,8 @@ pub struct Policy {
     pub privileged_users: BTreeSet<String>,
     /// Whether passwords are compared with what everybody tries first; `None`: no.
     pub weak_secrets: Option<WeakSecrets>,
+    /// Findings that are told, and no more than that.
+    pub baseline: Baseline,
 }
 
 /// What makes a password weak besides being empty or the user's own name.

@@ -6,6 +6,9 @@ use super::record::Finding;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
+/// RFC 4648 §6.
+const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
 /// 80 bits of SHA-256, written as 16 characters of base32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid([u8; 10]);
@@ -17,6 +20,21 @@ impl Uid {
         let mut short = [0; 10];
         short.copy_from_slice(&digest[..10]);
         Self(short)
+    }
+
+    /// The one that is written so; `None` if these are no 16 characters of base32.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut uid = [0; 10];
+        let letters: &[u8; 16] = text.as_bytes().try_into().ok()?;
+        for (letters, group) in letters.chunks_exact(8).zip(uid.chunks_exact_mut(5)) {
+            let bits = letters.iter().try_fold(0_u64, |bits, letter| {
+                let value = ALPHABET.iter().position(|known| known == letter)?;
+                Some(bits << 5 | value as u64)
+            })?;
+            group.copy_from_slice(&bits.to_be_bytes()[3..]);
+        }
+        Some(Self(uid))
     }
 
     /// Its octets.
@@ -34,7 +52,6 @@ impl Uid {
     /// RFC 4648 §6 without padding; 10 octets are exactly 16 characters.
     #[must_use]
     pub fn letters(&self) -> [u8; 16] {
-        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let mut text = [0; 16];
         for (group, letters) in self.0.chunks_exact(5).zip(text.chunks_exact_mut(8)) {
             let bits = group.iter().fold(0_u64, |bits, &octet| bits << 8 | u64::from(octet));
@@ -87,6 +104,16 @@ impl fmt::Display for Uid {
 #[cfg(test)]
 mod tests {
     use super::Uid;
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        for uid in [Uid(*b"foobafooba"), Uid([0; 10]), Uid([0xff; 10]), Uid([1, 2, 3, 4, 5, 250, 251, 252, 253, 254])] {
+            assert_eq!(Uid::parse(&uid.to_string()), Some(uid));
+        }
+        for text in ["", "MZXW6YTBMZXW6YT", "MZXW6YTBMZXW6YTBA", "mzxw6ytbmzxw6ytb", "MZXW6YTBMZXW6YT1"] {
+            assert_eq!(Uid::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn base32_is_that_of_the_rfc() {

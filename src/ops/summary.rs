@@ -75,6 +75,8 @@ pub struct Summary {
     pub logins: Vec<(&'static str, u64)>,
     /// Distinct findings.
     pub findings: Vec<FindingLine>,
+    /// Distinct findings that the baseline accepts; they are not among the others.
+    pub accepted: u64,
     /// What went wrong, in sentences.
     pub problems: Vec<String>,
     /// Exit status and why; told when it is not 0.
@@ -110,7 +112,12 @@ impl Summary {
         if !self.findings.is_empty() {
             page.strong(&self.verdict_on_findings());
         } else if sessions > 0 {
-            page.strong(&format!("Nothing was found in {}.", counted(sessions, "mail session")));
+            let new = if self.accepted > 0 { "Nothing new" } else { "Nothing" };
+            page.strong(&format!("{new} was found in {}.", counted(sessions, "mail session")));
+        }
+        if self.accepted > 0 {
+            let those = if self.accepted == 1 { "stands" } else { "stand" };
+            page.line(&format!("{} {those} in the baseline.", counted(self.accepted, "finding")));
         }
         if sessions == 0 {
             page.strong("No mail session was seen, so nothing was judged.");
@@ -301,6 +308,7 @@ mod tests {
                 finding(4, accepts.0, accepts.1, "198.51.100.25:110", &["alice", "bob"], 1_000),
                 finding(1, "coverage-gap", "The capture does not hold all of the mail traffic", "", &[], 12),
             ],
+            accepted: 0,
             problems: vec!["day2.pcap ends inside a packet: the rest of the file was not read".to_owned()],
             status: Some((1, "3 findings at or above medium".to_owned())),
         }

@@ -5,9 +5,10 @@
 
 use super::community_id::community_id;
 use super::event::{
-    Barewire, ClientEnd, Distinct, Event, Evidence as EvidenceFields, Few, Ip, Letters, Line, Login as LoginFields,
-    Lossy, Network, Overlap as OverlapFields, Proxied, Related, Sha256Hash, Side, Software, Starttls as StarttlsFields,
-    StarttlsHead, Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan, WireText, Words,
+    Accepted, Barewire, ClientEnd, Distinct, Event, Evidence as EvidenceFields, Few, Ip, Letters, Line,
+    Login as LoginFields, Lossy, Network, Overlap as OverlapFields, Proxied, Related, Sha256Hash, Side, Software,
+    Starttls as StarttlsFields, StarttlsHead, Tls, TlsClient, TlsServer, Tunnel as TunnelFields, User, Vlan, WireText,
+    Words,
 };
 use super::fixed::{self, LOGIN, Places, Remembered, SESSION, StarttlsHeads};
 use super::identity::event_id;
@@ -42,7 +43,7 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &Inputs, fixed: &'a 
     let last = line.timestamp;
     let first = if collected.first.time == collected.last.time { last } else { rfc3339(collected.first.time) };
     line.event = Event {
-        head: parts.head(finding.severity >= 2, finding.outcome),
+        head: parts.head(finding.severity >= 2 && collected.accepted.is_none(), finding.outcome),
         id: Letters(collected.uid.letters()),
         severity: Some(scale),
         risk_score: Some(scale),
@@ -73,6 +74,11 @@ pub(super) fn finding<'a>(collected: &'a Collected, inputs: &Inputs, fixed: &'a 
     let hello = finding.evidence.as_ref().and_then(|evidence| evidence.tls.hello.as_deref());
     let ja4 = hello.and_then(|hello| hello.ja4.as_deref());
     own.client = client_end(None, finding.client_software, ja4).filter(|_| key.holds_client());
+    own.accepted = collected.accepted.as_deref().map(|acceptance| Accepted {
+        reason: acceptance.reason.as_str().into(),
+        owner: acceptance.owner.as_str().into(),
+        expires: acceptance.expires.map(rfc3339),
+    });
     own.remediation = Some(fixed.remediations.of(finding));
     own.standards = parts.standards();
     line

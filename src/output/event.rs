@@ -431,7 +431,18 @@ pub(super) struct Barewire<'a> {
     #[serde(rename = "", skip_serializing_if = "Option::is_none")]
     pub(super) standards: Option<Fixed<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) accepted: Option<Accepted<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) truncated: Option<bool>,
+}
+
+/// Why somebody lets a finding stand.
+#[derive(Serialize)]
+pub(super) struct Accepted<'a> {
+    pub(super) reason: WireText<'a>,
+    pub(super) owner: WireText<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<Time>,
 }
 
 /// What says that it is a weakness.

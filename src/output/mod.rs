@@ -5,6 +5,7 @@
 //! and people are told of it is [`derived`] from that. Other [`Form`]s are made from the line, so they can say no more than
 //! it does. Where the lines go (files, sockets) is not decided here.
 
+pub mod baseline;
 mod cef;
 mod community_id;
 mod convert;

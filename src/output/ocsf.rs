@@ -202,6 +202,9 @@ fn finding(rest: &mut Rest) -> Value {
         "confirmed" => (3, "High"),
         _ => (0, "Unknown"),
     };
+    let accepted = rest.take("/barewire/accepted");
+    let said = |name: &str| accepted.as_ref().and_then(|accepted| accepted[name].as_str()).unwrap_or_default();
+    let why = accepted.as_ref().map(|_| format!("{} ({})", said("reason"), said("owner")));
     let is_alert = rest.take("/event/kind").is_some_and(|kind| kind == "alert");
     let (start, end) = (rest.time("/event/start"), rest.time("/event/end"));
     let reference = rest.take("/rule/reference").map(|reference| json!([reference]));
@@ -217,6 +220,9 @@ fn finding(rest: &mut Rest) -> Value {
         ("count", count),
         ("is_alert", Some(is_alert.into())),
         ("risk_score", rest.take("/event/risk_score")),
+        ("status_id", why.as_ref().map(|_| 3.into())),
+        ("status", why.as_ref().map(|_| "Suppressed".into())),
+        ("status_detail", why.map(Value::from)),
         ("finding_info", finding_info(rest, start.clone(), end.clone())),
         ("start_time", start),
         ("end_time", end),

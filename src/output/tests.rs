@@ -213,6 +213,7 @@ fn collected(id: FindingId) -> Collected {
         users: 2,
         is_revised: false,
         told: 0,
+        accepted: None,
     }
 }
 

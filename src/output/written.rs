@@ -76,6 +76,16 @@ impl Written {
         self.record.pointer(place).and_then(Value::as_u64)
     }
 
+    /// Address and port of the server that it is about; empty where there is none.
+    #[must_use]
+    pub fn server(&self) -> String {
+        match (self.text("/server/ip"), self.number("/server/port")) {
+            (ip, Some(port)) if ip.contains(':') => format!("[{ip}]:{port}"),
+            (ip, Some(port)) => format!("{ip}:{port}"),
+            (ip, None) => ip.to_owned(),
+        }
+    }
+
     /// The time of the record's packet, in nanoseconds since 1970.
     #[must_use]
     pub fn time(&self) -> Option<u64> {

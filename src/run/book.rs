@@ -31,7 +31,10 @@ pub(super) struct Tally {
     logins: BTreeMap<&'static str, u64>,
     findings: BTreeMap<(std::cmp::Reverse<u8>, FindingId, Subject), Line>,
     pub(super) incomplete_sessions: u64,
+    /// Of those that were not accepted.
     pub(super) worst_severity: u8,
+    /// Distinct findings that were.
+    pub(super) accepted: u64,
     /// Not judged against others.
     pub(super) uncompared: u64,
     hasher: RandomState,
@@ -111,6 +114,10 @@ impl Tally {
 
     pub(super) fn finding(&mut self, collected: &Collected) {
         let finding = &collected.finding;
+        if collected.accepted.is_some() {
+            self.accepted += 1;
+            return;
+        }
         self.worst_severity = self.worst_severity.max(finding.severity);
         let places = finding.places().len();
         let server = match finding.flow {
@@ -255,7 +262,8 @@ impl Book {
         let logins = in_order(&self.logins, |login| (login.at, login.ordinal));
         let sessions = in_order(&self.sessions, |session| (session.end, 0));
         let (mut logins, mut sessions) = (logins.into_iter().peekable(), sessions.into_iter().peekable());
-        for finding in self.collector.drain() {
+        for mut finding in self.collector.drain() {
+            finding.accept(&self.policy.baseline);
             self.tally.finding(&finding);
             self.tally.scores.stayed(&finding);
             if self.kinds.findings {

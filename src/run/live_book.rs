@@ -87,7 +87,10 @@ impl LiveBook {
             self.tally.scores.finding(series);
         }
         match new.filter(|_| self.kinds.findings && !waits) {
-            Some(new) => sink.write(&Event::Finding(&new)),
+            Some(mut new) => {
+                new.accept(&self.policy.baseline);
+                sink.write(&Event::Finding(&new))
+            }
             None => Ok(()),
         }
     }
@@ -103,9 +106,14 @@ impl LiveBook {
     /// Writes every finding that occurred again since it was told last, with its count, and what came to say more; the
     /// identity is the same as before. Forgets those that have not occurred for a day.
     pub(super) fn roll_up(&mut self, sink: &mut Sink) -> Result<(), Failure> {
-        let Self { kinds, collector, tally, latest, .. } = self;
-        collector.roll_up(|collected| write_again(collected, *kinds, tally, sink))?;
-        collector.forget(Timestamp(latest.0.saturating_sub(FORGET_AFTER_NS)), |gone| tally.finding(gone));
+        let Self { kinds, collector, tally, latest, policy, .. } = self;
+        let accepted = |mut collected: Collected| {
+            collected.accept(&policy.baseline);
+            collected
+        };
+        collector.roll_up(|collected| write_again(&accepted(collected), *kinds, tally, sink))?;
+        let before = Timestamp(latest.0.saturating_sub(FORGET_AFTER_NS));
+        collector.forget(before, |gone| tally.finding(&accepted(gone)));
         sink.flush()
     }
 
@@ -117,7 +125,8 @@ impl LiveBook {
 
     /// A last roll-up, after which nothing is known any more.
     fn write_counts(&mut self, sink: &mut Sink) -> Result<(), Failure> {
-        for collected in self.collector.drain() {
+        for mut collected in self.collector.drain() {
+            collected.accept(&self.policy.baseline);
             self.tally.finding(&collected);
             write_again(&collected, self.kinds, &self.tally, sink)?;
         }

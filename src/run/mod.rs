@@ -101,7 +101,8 @@ fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
 }
 
 /// The time of day, as packets are stamped.
-fn now() -> Timestamp {
+#[must_use]
+pub fn now() -> Timestamp {
     Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64))
 }
 
@@ -246,6 +247,7 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
             .chain(other_ports)
             .chain(uncompared)
             .collect(),
+        accepted: tally.accepted,
         evicted: counters.evicted,
         odd: odd(counters),
         status: Some(status).filter(|(status, _)| *status != 0),
