@@ -12,6 +12,7 @@ mod generate;
 #[cfg(feature = "live")]
 mod metrics;
 mod options;
+mod outputs;
 mod replay;
 mod schema;
 mod sinks;

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::config::Config;
+use super::outputs::{self, Outputs, Wanted};
 use super::sinks::Sink;
 use crate::engine::{Ports, Settings};
 use crate::finding::{Baseline, Policy, SEVERITIES, Segment, WeakSecrets};
@@ -66,12 +67,15 @@ pub(super) struct Common {
     #[arg(env = "BAREWIRE_RECORDS", hide_env = true, help_heading = "Output")]
     records: Vec<RecordKind>,
 
-    /// Form of the records.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "ecs")]
-    #[arg(env = "BAREWIRE_FORMAT", hide_env = true, help_heading = "Output")]
-    format: Format,
+    /// Form of the records: ecs (Elastic Common Schema 8.17, JSON), ocsf (1.8, JSON) or cef (ArcSight, version 0). Of a
+    /// replay also documents about all findings: sarif (2.1.0, for code scanning), junit (a test case for each server and
+    /// finding) and github (annotations of a workflow, and its job's summary). Several at once when at most one of them
+    /// names no file, such as github,sarif=FILE,junit=FILE.
+    #[arg(long, value_name = "FORMAT[=FILE],...", value_parser = Wanted::parse, value_delimiter = ',')]
+    #[arg(default_value = "ecs", env = "BAREWIRE_FORMAT", hide_env = true, help_heading = "Output")]
+    format: Vec<Wanted>,
 
-    /// Write records to FILE instead of standard output.
+    /// Write to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Option<PathBuf>,
 
@@ -106,6 +110,12 @@ pub(super) struct Common {
     /// Findings that FILE accepts are told as such and do not count for --fail-on; see 'barewire baseline'.
     #[arg(long, value_name = "FILE", env = "BAREWIRE_BASELINE", hide_env = true, help_heading = "Judging")]
     baseline: Option<PathBuf>,
+
+    /// Connections within one host weigh as if they crossed a network: for test runs on one machine. By default what is
+    /// found in them is info.
+    #[arg(long, env = "BAREWIRE_JUDGE_LOOPBACK", hide_env = true, help_heading = "Judging")]
+    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    judge_loopback: bool,
 
     /// No mail at all is no error (otherwise status 3).
     #[arg(long, help_heading = "Judging")]
@@ -235,6 +245,7 @@ impl Common {
             trusted_segments: self.trusted_segments.clone(),
             privileged_users: self.privileged_users.iter().cloned().collect(),
             weak_secrets,
+            judges_one_host: self.judge_loopback,
             baseline: self.baseline.as_deref().map(read_baseline).transpose()?.unwrap_or_default(),
         }))
     }
@@ -333,8 +344,17 @@ impl Common {
         }
     }
 
-    pub(super) fn form(&self) -> Form {
-        self.format.form()
+    /// What a replay writes where.
+    pub(super) fn outputs(&self) -> Result<Outputs, Failure> {
+        let mut outputs = outputs::resolve(&self.format, self.output.as_deref())?;
+        outputs.documents.has_baseline = self.baseline.is_some();
+        Ok(outputs)
+    }
+
+    /// How a watch writes records.
+    #[cfg(feature = "live")]
+    pub(super) fn form(&self) -> Result<Form, Failure> {
+        outputs::records_only(&self.format)
     }
 }
 

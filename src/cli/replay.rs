@@ -3,6 +3,7 @@
 use super::Failure;
 use super::options::Common;
 use crate::ops::console;
+use crate::output::verdict::Document;
 use crate::run;
 use crate::sink::spool::WhenFull;
 use clap::Args;
@@ -18,6 +19,15 @@ pub(super) struct Replay {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
+    /// File of the repository that results in SARIF are pinned to, line 1, for services that show no others. By default
+    /// the captures.
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    sarif_base: Option<String>,
+
+    /// The page of a job, where GitHub Actions has one.
+    #[arg(long, env = "GITHUB_STEP_SUMMARY", hide = true)]
+    github_step_summary: Option<PathBuf>,
+
     #[command(flatten)]
     common: Common,
 }
@@ -26,15 +36,29 @@ impl Replay {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
         console::set_level(common.level());
+        let mut outputs = common.outputs()?;
+        let documents = &mut outputs.documents;
+        documents.sarif_base = self.sarif_base;
+        // Only where a job asks for annotations: others of its steps have a page as well.
+        if documents.wanted.iter().any(|(document, _)| *document == Document::Github) {
+            documents.github_summary = self.github_step_summary.filter(|path| !path.as_os_str().is_empty());
+        }
+        let mut kinds = common.kinds();
+        if outputs.form.is_none() {
+            kinds.findings = true;
+        } else if !outputs.documents.wanted.is_empty() && !kinds.findings {
+            return Err(Failure::usage("--format: documents are made of findings; add findings to --records"));
+        }
         run::replay(run::ReplayJob {
             files: self.files,
             settings: common.settings()?,
-            kinds: common.kinds(),
+            kinds,
             judging: common.judging(),
             workers: common.workers(),
-            output: common.output.clone(),
+            output: outputs.records,
             receivers: common.receivers(WhenFull::Block)?,
-            form: common.form(),
+            form: outputs.form,
+            documents: outputs.documents,
             metrics_file: common.metrics_file.clone(),
             is_sandboxed: !common.no_sandbox,
         })

@@ -134,7 +134,7 @@ impl Watch {
             workers: common.workers().max(1),
             output: common.output.clone(),
             receivers: common.receivers(WhenFull::DropOldest)?,
-            form: common.form(),
+            form: common.form()?,
             rotation,
             is_sandboxed: !common.no_sandbox,
             user: self.user.clone(),
@@ -166,9 +166,10 @@ impl Watch {
 }
 
 /// Options that are heeded while the program runs.
-const RELOADED: [&str; 11] = [
+const RELOADED: [&str; 12] = [
     "baseline",
     "bpf",
+    "judge-loopback",
     "mail-ports-only",
     "ports",
     "privileged-users",

@@ -17,7 +17,9 @@ pub mod software;
 mod uid;
 
 pub use baseline::{Acceptance, Baseline};
-pub use catalogue::{ATTACK_VERSION, CATALOGUE, Category, Entry, FindingId, Key, SEVERITIES, Technique, severity_name};
+pub use catalogue::{
+    ATTACK_VERSION, CATALOGUE, Category, Entry, FindingId, Key, Needs, SEVERITIES, Technique, severity_name,
+};
 pub use collector::{Collected, Collector, Drained};
 pub use correlate::Correlator;
 pub use judge::{Case, Court, Ending};

@@ -16,6 +16,8 @@ pub struct Policy {
     pub privileged_users: BTreeSet<String>,
     /// Whether passwords are compared with what everybody tries first; `None`: no.
     pub weak_secrets: Option<WeakSecrets>,
+    /// Connections on one host are judged like those between two: a test run stands for a network.
+    pub judges_one_host: bool,
     /// Findings that are told, and no more than that.
     pub baseline: Baseline,
 }
@@ -67,11 +69,17 @@ impl Policy {
         ends.into_iter().all(|end| self.trusted_segments.iter().any(|segment| segment.holds(end)))
     }
 
+    /// Whether nothing of it was on a network, and that counts.
+    #[must_use]
+    pub(super) fn spares(&self, flow: &Flow) -> bool {
+        !self.judges_one_host && flow.is_on_one_host()
+    }
+
     /// The severity of a finding between these ends: what never left the host is no exposure on a network, and a path
     /// that is protected otherwise is worth a step.
     #[must_use]
     pub(super) fn weigh_place(&self, severity: u8, flow: &Flow) -> u8 {
-        if is_on_one_host(flow) {
+        if self.spares(flow) {
             return 1;
         }
         severity.saturating_sub(u8::from(self.trusts([flow.client, flow.server]))).max(1)
@@ -86,11 +94,6 @@ impl Policy {
 }
 
 /// Whether both ends are one host.
-pub(super) fn is_on_one_host(flow: &Flow) -> bool {
-    let (client, server) = (flow.client.ip(), flow.server.ip());
-    client.is_loopback() || server.is_loopback() || client == server
-}
-
 /// Globally reachable by the IANA special-purpose registries (RFC 6890), as far as mail can meet them.
 pub(super) fn is_public(endpoint: Endpoint) -> bool {
     match endpoint.ip() {

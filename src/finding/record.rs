@@ -34,6 +34,13 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Nothing of it was on a network.
+    #[must_use]
+    pub fn is_on_one_host(&self) -> bool {
+        let (client, server) = (self.client.ip(), self.server.ip());
+        client.is_loopback() || server.is_loopback() || client == server
+    }
+
     /// The same with the ends exchanged.
     #[must_use]
     pub fn turned(self) -> Self {

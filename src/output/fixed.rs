@@ -160,7 +160,7 @@ fn rule(entry: &'static Entry) -> Rule {
 }
 
 /// `RFC 8314 section 4.1` as the address of its text.
-fn reference(rfc: &str) -> String {
+pub(super) fn reference(rfc: &str) -> String {
     let (number, section) = rfc.split_once(" section ").unwrap_or((rfc, ""));
     let number = number.trim_start_matches("RFC ");
     let anchor = if section.is_empty() { String::new() } else { format!("#section-{section}") };

@@ -21,6 +21,7 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod verdict;
 mod written;
 
 pub use schema::SCHEMA;

@@ -35,6 +35,8 @@ pub(super) struct Tally {
     pub(super) worst_severity: u8,
     /// Distinct findings that were.
     pub(super) accepted: u64,
+    /// Distinct findings that weigh nothing because nothing of them was on a network.
+    pub(super) on_one_host: u64,
     /// Not judged against others.
     pub(super) uncompared: u64,
     hasher: RandomState,
@@ -118,6 +120,8 @@ impl Tally {
             self.accepted += 1;
             return;
         }
+        let is_spared = finding.severity == 1 && finding.id.entry().severity > 1;
+        self.on_one_host += u64::from(is_spared && finding.flow.is_some_and(|flow| flow.is_on_one_host()));
         self.worst_severity = self.worst_severity.max(finding.severity);
         let places = finding.places().len();
         let server = match finding.flow {
@@ -222,6 +226,9 @@ impl Book {
                 }
                 Record::Session(session) => {
                     self.tally.session(&session);
+                    if let Some(verdict) = &mut sink.verdict {
+                        verdict.session(&session);
+                    }
                     self.correlator.session(&session);
                     if self.kinds.sessions {
                         self.sessions.push(*session);

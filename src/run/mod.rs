@@ -3,6 +3,7 @@
 mod book;
 mod confine;
 mod delivery;
+mod documents;
 #[cfg(feature = "live")]
 mod file;
 #[cfg(feature = "live")]
@@ -26,6 +27,7 @@ mod waiting;
 #[cfg(feature = "live")]
 mod watch;
 
+pub use documents::Documents;
 #[cfg(feature = "live")]
 pub use health::Alarms;
 pub use replay::{ReplayJob, replay};
@@ -223,6 +225,10 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
     let other_ports = (counters.other_ports > 0).then(|| {
         format!("{} on other ports were not looked at (--mail-ports-only)", counted(counters.other_ports, "packet"))
     });
+    let on_one_host = (tally.on_one_host > 0).then(|| {
+        let findings = counted(tally.on_one_host, "finding");
+        format!("{findings} within one host weigh nothing; --judge-loopback judges them as on a network")
+    });
     let others = (counters.unread.others > 0)
         .then(|| format!("other link types are not read: {}", counted(counters.unread.others, "frame")));
     let skipped = Skip::ALL.iter().map(|(skip, name)| (*name, counters.skipped[*skip as usize]));
@@ -246,6 +252,7 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
             .chain(others)
             .chain(other_ports)
             .chain(uncompared)
+            .chain(on_one_host)
             .collect(),
         accepted: tally.accepted,
         evicted: counters.evicted,

@@ -2,6 +2,7 @@
 
 use super::book::Book;
 use super::confine::confine;
+use super::documents::Documents;
 use super::metrics::{PageFile, page_of_replay};
 use super::post::Posts;
 use super::sink::Sink;
@@ -38,8 +39,10 @@ pub struct ReplayJob {
     pub output: Option<PathBuf>,
     /// Where records go besides; only there, where there is no output.
     pub receivers: Vec<Receiver>,
-    /// How records are written.
-    pub form: Form,
+    /// How records are written; `None`: only documents are.
+    pub form: Option<Form>,
+    /// Made of all findings in the end.
+    pub documents: Documents,
     /// Where a page of metrics goes in the end.
     pub metrics_file: Option<PathBuf>,
     /// Rights are given up before the first octet is looked at.
@@ -81,6 +84,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
     let mut sink =
         Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, job.form, posts)?;
+    sink.verdict = job.documents.verdict(&job.judging, &inputs);
     sink.start()?;
     let mut book = Book::new(job.kinds, &job.settings, inputs);
     let mut watcher = Watcher::new(began, console::tells(Level::Info));
@@ -109,6 +113,9 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let undelivered = undelivered.first().map(|_| (5, "not every record could be delivered".to_owned()));
     let status = undelivered.unwrap_or_else(|| status(&job.judging, &book.tally, &intake));
     let code = status.0;
+    if let Some(verdict) = sink.verdict.take() {
+        job.documents.write(verdict, status.clone(), &intake)?;
+    }
     if console::tells(Level::Info) {
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
     } else {
@@ -131,6 +138,7 @@ fn needs(job: &ReplayJob, posts: &Posts) -> Needs {
     if let Some(output) = &job.output {
         needs.write_once(output);
     }
+    job.documents.add_to(&mut needs);
     if let Some(page) = &job.metrics_file {
         needs.keep_writing(page);
     }
@@ -141,15 +149,16 @@ fn needs(job: &ReplayJob, posts: &Posts) -> Needs {
 /// The output must not be one of the captures: opening it would destroy the evidence.
 fn refuse_overwriting(job: &ReplayJob) -> Result<(), Failure> {
     let identity = |path: &std::path::Path| std::fs::metadata(path).ok().as_ref().map(identity);
-    let Some(output) = job.output.as_deref() else { return Ok(()) };
-    let Some(wanted) = identity(output) else { return Ok(()) };
-    match job.files.iter().find(|input| identity(input) == Some(wanted)) {
-        Some(input) => Err(Failure::usage(format!(
-            "{} is an input, and writing to it would destroy it; name another file with -o",
-            input.display()
-        ))),
-        None => Ok(()),
+    for output in job.output.iter().chain(job.documents.files()) {
+        let Some(wanted) = identity(output) else { continue };
+        if let Some(input) = job.files.iter().find(|input| identity(input) == Some(wanted)) {
+            return Err(Failure::usage(format!(
+                "{} is an input, and writing to it would destroy it; name another file",
+                input.display()
+            )));
+        }
     }
+    Ok(())
 }
 
 /// Draws progress now and then.

@@ -13,6 +13,7 @@ use super::{Rotation, delivery::Score, file::LiveFile, gauges::OutputGauge, now}
 use crate::ops::metrics::SinkCounts;
 #[cfg(feature = "live")]
 use crate::ops::{console, sandbox::Needs};
+use crate::output::verdict::Verdict;
 use crate::output::{Encoder, Event, Form, Inputs};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 /// An open output, and the spools besides.
 pub(super) struct Sink {
-    /// `None`: there are only the spools.
+    /// `None`: there are only the spools, or documents.
     out: Option<Out>,
     posts: Posts,
     name: String,
@@ -32,6 +33,8 @@ pub(super) struct Sink {
     line: Vec<u8>,
     /// Lines written so far.
     lines: u64,
+    /// Collects what documents are made from.
+    pub(super) verdict: Option<Verdict>,
     is_closed: bool,
     /// Lines of which it is not known yet whether they can be written.
     waiting: u64,
@@ -93,11 +96,11 @@ impl Batch {
 }
 
 impl Sink {
-    /// Opens FILE, which is emptied, or standard output, unless there are other receivers.
-    pub(super) fn open(path: Option<&Path>, inputs: Inputs, form: Form, posts: Posts) -> Result<Self, Failure> {
-        if path.is_none() && !posts.is_empty() {
-            return Ok(Self::new(None, path, inputs, form, posts));
-        }
+    /// Opens FILE, which is emptied, or standard output, unless there are other receivers or records have no form.
+    pub(super) fn open(path: Option<&Path>, inputs: Inputs, form: Option<Form>, posts: Posts) -> Result<Self, Failure> {
+        let Some(form) = form.filter(|_| path.is_some() || posts.is_empty()) else {
+            return Ok(Self::new(None, path, inputs, Form::default(), posts));
+        };
         let batch = match path {
             None => Batch::new(Box::new(io::stdout()), None),
             Some(path) => emptied(path).map_err(|error| opening(path, &error))?,
@@ -114,13 +117,13 @@ impl Sink {
         rotation: Rotation,
         posts: Posts,
     ) -> Result<Self, Failure> {
-        let Some(path) = path else { return Self::open(None, inputs, form, posts) };
+        let Some(path) = path else { return Self::open(None, inputs, Some(form), posts) };
         let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
         if is_special && rotation.is_wanted() {
             return Err(Failure::usage(format!("{} is no regular file and cannot be rotated", path.display())));
         }
         if is_special {
-            return Self::open(Some(path), inputs, form, posts);
+            return Self::open(Some(path), inputs, Some(form), posts);
         }
         let tell = Arc::new(console::log);
         let file = LiveFile::open(path, rotation, now(), tell).map_err(|error| opening(path, &error))?;
@@ -137,6 +140,7 @@ impl Sink {
             form,
             line: Vec::new(),
             lines: 0,
+            verdict: None,
             is_closed: false,
             waiting: 0,
             score: Arc::new(SinkScore::new(if path.is_some() { "file" } else { "stdout" })),
@@ -146,12 +150,15 @@ impl Sink {
     pub(super) fn write(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         if self.is_closed {
             self.score.discarded(1);
-            if self.posts.is_empty() {
+            if self.posts.is_empty() && self.verdict.is_none() {
                 return Ok(());
             }
         }
         self.line.clear();
         self.encoder.encode(event, &mut self.line);
+        if let (Some(verdict), Event::Finding(_)) = (&mut self.verdict, event) {
+            verdict.finding(&self.line);
+        }
         self.posts.put(rank(event), &self.line);
         if self.out.is_some() {
             self.form.change(&mut self.line, 0);

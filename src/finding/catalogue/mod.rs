@@ -1,8 +1,11 @@
 //! The one list of findings: what each means, how grave it is, what makes two of them one, how to mend it.
 
+mod applies;
 mod exposure;
 mod quality;
 mod transport;
+
+pub use applies::Needs;
 
 /// A finding's identity. The numbers index [`CATALOGUE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,7 @@ mod severity;
 mod transport;
 
 use super::catalogue::FindingId;
-use super::policy::{Policy, is_on_one_host};
+use super::policy::Policy;
 use super::record::{Coverage, Finding, Flow, Offer, Record, Session, Starttls, TlsFacts};
 use super::software::{self, ClientSigns, Recogniser, ServerSigns, Software};
 use super::uid::Uid;
@@ -452,7 +452,7 @@ impl Case {
 
     fn preauth(&mut self, mark: Mark, court: &mut Court<'_>) {
         self.clear.is_logged_in = true;
-        if !is_on_one_host(&self.flow) {
+        if !court.policy.spares(&self.flow) {
             self.tell(FindingId::ImapPreauthCleartext, mark, court);
         }
     }
