@@ -5,7 +5,12 @@ use super::config::{no_key, values_of};
 use super::options::Format;
 use super::{Failure, refusal};
 use crate::ops::{folder_of, wrapped};
+use crate::sink::http::bulk::{self, Bulk};
+use crate::sink::http::hec::{self, Hec};
+use crate::sink::http::webhook::{self, Webhook};
+use crate::sink::http::{Login, Pattern, Server};
 use crate::sink::local::{FileSink, Output};
+use crate::sink::net::Address;
 use crate::sink::relp::{self, Relp};
 use crate::sink::rfc5424::{self, facility};
 use crate::sink::spool::{self, WhenFull};
@@ -35,6 +40,14 @@ enum Kind {
     Syslog,
     /// A syslog server that confirms.
     Relp,
+    /// Elasticsearch, by bulk requests.
+    Elasticsearch,
+    /// OpenSearch, by bulk requests.
+    Opensearch,
+    /// Splunk's HTTP event collector.
+    SplunkHec,
+    /// Whoever takes a POST.
+    Webhook,
 }
 
 /// When records in a spool outlast a power cut.
@@ -51,6 +64,18 @@ enum Carried {
     Tcp,
     Tls,
     Udp,
+}
+
+/// How records stand in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Body {
+    Ndjson,
+    Array,
+}
+
+fn parse_pattern(text: &str) -> Result<Pattern, String> {
+    let what = "a name of a-z, 0-9, - _ . and :, with {kind} for what differs";
+    Pattern::parse(text).ok_or_else(|| what.to_owned())
 }
 
 /// What is done when a spool is full.
@@ -83,6 +108,57 @@ struct Options {
     /// How syslog is carried: over TCP counted in octets, over TLS, as datagrams.
     #[arg(long, value_enum, default_value = "tcp")]
     protocol: Carried,
+
+    /// Where it is: https:// with host, port and the path below which it answers. In clear, http://, only to this machine
+    /// if a password or token is shown.
+    #[arg(long)]
+    url: Option<String>,
+
+    /// Name to log in with.
+    #[arg(long)]
+    user: Option<String>,
+
+    /// File with its password, which only its owner can read.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+
+    /// File with an API key in the form in which it is sent, in base64, which only its owner can read.
+    #[arg(long)]
+    api_key_file: Option<PathBuf>,
+
+    /// File with the token, which only its owner can read.
+    #[arg(long)]
+    token_file: Option<PathBuf>,
+
+    /// File with more headers, NAME: VALUE a line, which only its owner can read.
+    #[arg(long)]
+    headers_file: Option<PathBuf>,
+
+    /// Compress requests.
+    #[arg(long, action = clap::ArgAction::SetTrue)]
+    gzip: bool,
+
+    /// Index or data stream; {kind} in it stands for finding, login or session. By default logs-barewire.{kind}-default in
+    /// Elasticsearch, barewire-{kind} in OpenSearch, barewire-ocsf-{kind} for that format, the token's own in Splunk.
+    #[arg(long, value_parser = parse_pattern)]
+    index: Option<Pattern>,
+
+    /// What records are to Splunk; {kind} as in index.
+    #[arg(long, value_parser = parse_pattern, default_value = "barewire:{kind}")]
+    sourcetype: Pattern,
+
+    /// Where they come from, to Splunk. By default what its token says.
+    #[arg(long)]
+    source: Option<String>,
+
+    /// Ask until it says that records are indexed; the token must allow it. Without it what an indexer had not written when
+    /// it died is lost.
+    #[arg(long, action = clap::ArgAction::SetTrue)]
+    acknowledge: bool,
+
+    /// How records stand in a request: a line each, or in a list.
+    #[arg(long, value_enum, default_value = "ndjson")]
+    body: Body,
 
     /// Speak TLS.
     #[arg(long, action = clap::ArgAction::SetTrue)]
@@ -136,7 +212,7 @@ struct Options {
 }
 
 /// Which keys which kind takes, beside those that all do; those it must have first.
-const KEYS: [(Kind, &[&str], &[&str]); 4] = [
+const KEYS: [(Kind, &[&str], &[&str]); 8] = [
     (Kind::File, &["path"], &[]),
     (Kind::Stdout, &[], &[]),
     (
@@ -148,6 +224,60 @@ const KEYS: [(Kind, &[&str], &[&str]); 4] = [
         Kind::Relp,
         &["address"],
         &["tls", "ca", "certificate", "key", "server-name", "facility", "hostname", "enterprise", "window"],
+    ),
+    (
+        Kind::Elasticsearch,
+        &["url"],
+        &[
+            "index",
+            "user",
+            "password-file",
+            "api-key-file",
+            "headers-file",
+            "gzip",
+            "ca",
+            "certificate",
+            "key",
+            "server-name",
+        ],
+    ),
+    (
+        Kind::Opensearch,
+        &["url"],
+        &["index", "user", "password-file", "headers-file", "gzip", "ca", "certificate", "key", "server-name"],
+    ),
+    (
+        Kind::SplunkHec,
+        &["url", "token-file"],
+        &[
+            "acknowledge",
+            "index",
+            "sourcetype",
+            "source",
+            "hostname",
+            "headers-file",
+            "gzip",
+            "ca",
+            "certificate",
+            "key",
+            "server-name",
+        ],
+    ),
+    (
+        Kind::Webhook,
+        &["url"],
+        &[
+            "body",
+            "user",
+            "password-file",
+            "token-file",
+            "headers-file",
+            "gzip",
+            "ca",
+            "certificate",
+            "key",
+            "server-name",
+        ],
     ),
 ];
 
@@ -231,7 +361,7 @@ impl Sink {
         let Self { name, matches, options } = self;
         let kind = kind_name(options.kind);
         let is_given = |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-        let (_, needed, others) = KEYS.iter().find(|(own, ..)| *own == options.kind).copied().unwrap_or(KEYS[0]);
+        let (_, needed, others) = self.own_keys();
         let parser = parser();
         let given: Vec<&str> = keys(&parser).filter(|(arg, _)| is_given(arg)).map(|(_, key)| key).collect();
         for key in &given {
@@ -243,6 +373,10 @@ impl Sink {
             Some(key) => Err(format!("sinks.{name}: type {kind} needs {key}")),
             None => Ok(()),
         }
+    }
+
+    fn own_keys(&self) -> (Kind, &'static [&'static str], &'static [&'static str]) {
+        KEYS.iter().find(|(own, ..)| *own == self.options.kind).copied().unwrap_or(KEYS[0])
     }
 
     /// What stands behind it, connected to nothing yet. `spool`: the folder of all spools.
@@ -306,9 +440,73 @@ impl Sink {
                 let (message, window) = (self.message(), options.window as usize);
                 let settings = relp::Options { tls, message, window, ..relp::Options::new(address) };
                 let transport = Relp::new(&settings, form).map_err(wrong)?;
-                let reach = Reach { tcp: vec![transport.address().port()], ..Reach::default() };
+                let reach = to_port(transport.address());
                 Made { transport: Box::new(transport), reach, caveat: None }
             }
+            Kind::Elasticsearch | Kind::Opensearch => {
+                let index = options.index.clone().or_else(|| self.usual_index());
+                let index = index.ok_or_else(|| wrong("no index".to_owned()))?;
+                let settings = bulk::Options { server: self.server().map_err(wrong)?, index };
+                let transport = Bulk::new(&settings, form).map_err(wrong)?;
+                let reach = to_port(transport.address());
+                Made { transport: Box::new(transport), reach, caveat: None }
+            }
+            Kind::SplunkHec => {
+                let settings = hec::Options {
+                    server: self.server().map_err(wrong)?,
+                    acknowledge: options.acknowledge,
+                    index: options.index.clone(),
+                    sourcetype: options.sourcetype.clone(),
+                    source: options.source.clone(),
+                    hostname: options.hostname.clone(),
+                };
+                let transport = Hec::new(&settings, form).map_err(wrong)?;
+                let reach = to_port(transport.address());
+                let caveat = "what it answers to is parsed, and not yet indexed: an indexer that dies loses it; \
+                              'acknowledge = true' asks until it is";
+                Made { transport: Box::new(transport), reach, caveat: (!options.acknowledge).then_some(caveat) }
+            }
+            Kind::Webhook => {
+                let body = match options.body {
+                    Body::Ndjson => webhook::Body::Lines,
+                    Body::Array => webhook::Body::List,
+                };
+                let settings = webhook::Options { server: self.server().map_err(wrong)?, body };
+                let transport = Webhook::new(&settings, form).map_err(wrong)?;
+                let reach = to_port(transport.address());
+                Made { transport: Box::new(transport), reach, caveat: None }
+            }
+        })
+    }
+
+    /// Where the templates that barewire prints have their fields.
+    fn usual_index(&self) -> Option<Pattern> {
+        Pattern::parse(match (self.options.format, self.options.kind) {
+            // Data streams demand a field that OCSF has none of.
+            (Format::Ocsf, _) => "barewire-ocsf-{kind}",
+            (_, Kind::Opensearch) => "barewire-{kind}",
+            _ => "logs-barewire.{kind}-default",
+        })
+    }
+
+    fn server(&self) -> Result<Server, String> {
+        let Options { user, password_file, api_key_file, token_file, headers_file, gzip, kind, .. } = &self.options;
+        let word = if *kind == Kind::SplunkHec { "Splunk" } else { "Bearer" };
+        let login = match (user, password_file, api_key_file, token_file) {
+            (None, None, None, None) => Login::None,
+            (Some(user), Some(file), None, None) => Login::Basic(user.clone(), file.clone()),
+            (None, None, Some(file), None) => Login::Token("ApiKey", file.clone()),
+            (None, None, None, Some(file)) => Login::Token(word, file.clone()),
+            (Some(_), None, ..) => return Err("user needs password-file".to_owned()),
+            (None, Some(_), ..) => return Err("password-file needs user".to_owned()),
+            _ => return Err("more than one way to log in; leave one".to_owned()),
+        };
+        Ok(Server {
+            tls: self.tls(),
+            login,
+            headers: headers_file.clone(),
+            gzip: *gzip,
+            ..Server::new(self.options.url.clone().unwrap_or_default())
         })
     }
 
@@ -339,7 +537,9 @@ impl Sink {
         }
         let parser = parser();
         let mut text = String::new();
-        for (arg, key) in keys(&parser) {
+        let (_, needed, others) = self.own_keys();
+        let is_own = |key: &str| COMMON.iter().chain(needed).chain(others).any(|own| *own == key);
+        for (arg, key) in keys(&parser).filter(|(_, key)| is_own(key)) {
             let values = self.matches.try_get_raw(arg.get_id().as_str()).ok().flatten();
             if let Some(values) = values {
                 let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
@@ -350,24 +550,40 @@ impl Sink {
     }
 }
 
+fn to_port(address: &Address) -> Reach {
+    Reach { tcp: vec![address.port()], ..Reach::default() }
+}
+
 fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::File => "file",
         Kind::Stdout => "stdout",
         Kind::Syslog => "syslog",
         Kind::Relp => "relp",
+        Kind::Elasticsearch => "elasticsearch",
+        Kind::Opensearch => "opensearch",
+        Kind::SplunkHec => "splunk-hec",
+        Kind::Webhook => "webhook",
     }
 }
 
 /// Values for the examples.
-const EXAMPLES: [(&str, &str); 7] = [
+const EXAMPLES: [(&str, &str); 15] = [
     ("address", "\"127.0.0.1:6514\""),
+    ("api-key-file", "\"/etc/barewire/siem.key\""),
     ("ca", "\"/etc/barewire/ca.pem\""),
     ("certificate", "\"/etc/barewire/sensor.pem\""),
+    ("headers-file", "\"/etc/barewire/siem.headers\""),
     ("hostname", "\"sensor1.example.org\""),
+    ("index", "\"barewire-{kind}\""),
     ("key", "\"/etc/barewire/sensor.key\""),
+    ("password-file", "\"/etc/barewire/siem.password\""),
     ("path", "\"/var/log/barewire/copy.ndjson\""),
     ("server-name", "\"siem.example.org\""),
+    ("source", "\"barewire\""),
+    ("token-file", "\"/etc/barewire/siem.token\""),
+    ("url", "\"https://siem.example.org:9200\""),
+    ("user", "\"barewire\""),
 ];
 
 /// A table of each kind, commented out.

@@ -5,8 +5,10 @@
 //! receiver has confirmed it, or refused it for good. So every receiver that confirms gets each record at least once, and
 //! `event.id` tells which it had before. Threads, waiting and retrying are the business of [`crate::run`].
 
+pub mod http;
 pub mod local;
 pub mod net;
+mod private;
 pub mod relp;
 pub mod rfc5424;
 pub mod spool;

@@ -3,8 +3,8 @@
 //! Names and chains of certificates are always checked; there is no switch. Files are read when a configuration is made,
 //! since the sandbox forbids it later; a new configuration reads them anew.
 
-use super::TlsOptions;
 use super::net::{Address, SLICES, Timed};
+use super::{TlsOptions, private};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -13,7 +13,6 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Where systems keep the authorities they trust: Debian and its kin, Red Hat and its kin, Alpine.
 const SYSTEM: [&str; 3] =
@@ -82,20 +81,11 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// The private key of a PEM file that nobody else can read.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let fail = |what: &str| format!("{}: {what}", path.display());
-    let file = File::open(path).map_err(|error| fail(&error.to_string()))?;
-    let mode = file.metadata().map_err(|error| fail(&error.to_string()))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(fail(&format!("others can read the key; run 'chmod 600 {}'", path.display())));
-    }
-    // Of the largest size at once: growing would leave copies behind.
-    const LARGEST_KEY: usize = 64 << 10;
-    let mut content = Zeroizing::new(Vec::with_capacity(LARGEST_KEY));
-    file.take(LARGEST_KEY as u64).read_to_end(&mut content).map_err(|error| fail(&error.to_string()))?;
+    let content = private::read(path, "key", 64 << 10)?;
     // What PEM errors quote of the file is not shown: it could be of the key.
-    PrivateKeyDer::from_pem_slice(&content)
-        .map_err(|_| fail("no private key in it that can be read; it must be PEM, without a passphrase"))
+    PrivateKeyDer::from_pem_slice(&content).map_err(|_| {
+        format!("{}: no private key in it that can be read; it must be PEM, without a passphrase", path.display())
+    })
 }
 
 /// A way to a receiver, in clear or not.
@@ -127,6 +117,11 @@ impl Dialer {
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// How long the receiver may take for anything.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Connects, and over TLS shakes hands.
@@ -222,6 +217,21 @@ impl Stream {
         self.socket().set_waiting(true)?;
         self.allow(SLICES);
         some_read(read)
+    }
+
+    /// What the receiver said before it stopped listening: reading as usual would first write what is left, and fail.
+    pub(super) fn read_only(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Self::Tls(stream) = self else { return self.read(into) };
+        loop {
+            stream.conn.process_new_packets().map_err(io::Error::other)?;
+            match stream.conn.reader().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            if stream.conn.read_tls(&mut stream.sock)? == 0 {
+                return Ok(0);
+            }
+        }
     }
 
     /// Whether a receiver that never says anything has ended the connection.
