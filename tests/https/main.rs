@@ -525,3 +525,82 @@ fn a_token_that_acknowledges_nothing_is_told_before_anything_is_sent() {
     assert!(said.contains("ACK is disabled") && said.contains("have the token acknowledge"), "{said}");
     assert_eq!(stub.requests().len(), 1);
 }
+
+// --- through the program --------------------------------------------------------------------------
+
+/// What the configuration names gets every record within the sandbox, and no secret of it is told.
+#[test]
+fn each_receiver_gets_every_record_and_nobody_the_passwords() {
+    use std::process::Command;
+    let papers = Papers::new("program");
+    let store = Stub::new(|request| Reply::Says(answer(200, &[], &items(request, |_| 201))));
+    let collector = acknowledging(0);
+    let hook = Stub::over_tls(&papers, |request| {
+        let is_bad = request.body.contains("\"barewire.session\"");
+        Reply::Says(answer(if is_bad { 400 } else { 200 }, &[], "no sessions"))
+    });
+    let [password, token, headers] = ["S3cret-password", "S3cret-token", "X-Key: S3cret-header"]
+        .map(|secret| papers.write(&secret.to_lowercase().replace(": ", "-"), secret).display().to_string());
+    let key = papers.write("fingerprints", "thirty-two octets made for tests").display().to_string();
+    let config = papers.write(
+        "barewire.toml",
+        &format!(
+            "spool = '{spool}'\nfingerprint-key = '{key}'\nrecords = ['findings', 'logins', 'sessions']\n\
+             [sinks.search]\ntype = 'elasticsearch'\nurl = 'http://localhost:{}'\nuser = 'bob'\npassword-file = '{password}'\n\
+             [sinks.splunk]\ntype = 'splunk-hec'\nurl = 'http://127.0.0.1:{}'\ntoken-file = '{token}'\nacknowledge = true\n\
+             [sinks.hook]\ntype = 'webhook'\nurl = 'https://127.0.0.1:{}/hook'\nheaders-file = '{headers}'\ngzip = true\n\
+             ca = '{ca}'\ncertificate = '{certificate}'\nkey = '{own}'\nserver-name = 'siem.example'\n",
+            store.port,
+            collector.port,
+            hook.port,
+            spool = papers.path("spool").display(),
+            ca = papers.path("ca.pem").display(),
+            certificate = papers.path("sensor.pem").display(),
+            own = papers.path("sensor.key").display(),
+        ),
+    );
+    let barewire = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_barewire")).args(arguments).output().expect("barewire");
+        let told = [&output.stdout[..], b"\n", &output.stderr].concat();
+        let told = String::from_utf8(told).expect("ASCII");
+        assert!(!told.contains("S3cret") && !told.contains("Ym9iOlMz"), "{told}");
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        told
+    };
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/office.pcap");
+    let kinds = "--records=findings,logins,sessions";
+    let direct = barewire(&["replay", "-q", kinds, "--fingerprint-key", &key, sample]);
+    let direct: Vec<Value> = direct.lines().flat_map(serde_json::from_str).collect();
+    assert!(direct.len() > 30, "{}", direct.len());
+    let config = config.display().to_string();
+    assert!(barewire(&["check-config", &config]).contains(&password));
+    let told = barewire(&["replay", "-q", "-c", &config, sample]);
+    assert!(told.contains("sink hook: records are refused (400: no sessions)"), "{told}");
+
+    let stored = store.requests().into_iter().flat_map(|request| {
+        assert_eq!(request.header("authorization"), "Basic Ym9iOlMzY3JldC1wYXNzd29yZA==");
+        let lines: Vec<Value> = request.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        lines.into_iter().skip(1).step_by(2).collect::<Vec<_>>()
+    });
+    assert_eq!(stored.collect::<Vec<_>>(), direct);
+    let asked = collector.requests();
+    let collected = asked.iter().filter(|request| request.path.contains("/event")).flat_map(|request| {
+        assert_eq!(request.header("authorization"), "Splunk S3cret-token");
+        events(request).into_iter().map(|event| event["event"].clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(collected.collect::<Vec<_>>(), direct);
+    let hooked: Vec<Value> = hook
+        .requests()
+        .iter()
+        .filter(|request| !request.body.contains("\"barewire.session\""))
+        .flat_map(|request| {
+            assert_eq!(request.header("x-key"), "S3cret-header");
+            request.lines().into_iter().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<Value>>()
+        })
+        .collect();
+    let is_session = |record: &&Value| record["event"]["dataset"] == "barewire.session";
+    assert!(hooked.iter().eq(direct.iter().filter(|record| !is_session(record))));
+    let dead = std::fs::read_to_string(papers.path("spool/hook/dead-letter.ndjson")).expect("dead letters");
+    assert_eq!(dead.lines().count(), direct.iter().filter(is_session).count());
+    assert!(dead.lines().all(|line| line.contains("no sessions")), "{dead}");
+}
