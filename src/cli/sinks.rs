@@ -139,7 +139,7 @@ struct Options {
     gzip: bool,
 
     /// Index or data stream; {kind} in it stands for finding, login or session. By default logs-barewire.{kind}-default in
-    /// Elasticsearch, barewire-{kind} in OpenSearch, barewire-ocsf-{kind} for that format, the token's own in Splunk.
+    /// Elasticsearch, barewire-{kind} in OpenSearch, ocsf-barewire-{kind} for that format, the token's own in Splunk.
     #[arg(long, value_parser = parse_pattern)]
     index: Option<Pattern>,
 
@@ -482,8 +482,8 @@ impl Sink {
     /// Where the templates that barewire prints have their fields.
     fn usual_index(&self) -> Option<Pattern> {
         Pattern::parse(match (self.options.format, self.options.kind) {
-            // Data streams demand a field that OCSF has none of.
-            (Format::Ocsf, _) => "barewire-ocsf-{kind}",
+            // Data streams demand a field that OCSF has none of, and the templates are for those of ECS.
+            (Format::Ocsf, _) => "ocsf-barewire-{kind}",
             (_, Kind::Opensearch) => "barewire-{kind}",
             _ => "logs-barewire.{kind}-default",
         })
