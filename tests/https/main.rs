@@ -515,6 +515,34 @@ fn what_is_never_acknowledged_is_sent_again() {
     assert_eq!((sent, troubles), (3, 2));
 }
 
+/// One that was started anew knows nothing of what it took: it is not asked for long.
+#[test]
+fn after_trouble_what_was_taken_is_soon_sent_again() {
+    let stub = acknowledging(usize::MAX);
+    let is_down = std::sync::Arc::new(std::sync::atomic::AtomicBool::default());
+    let (port, down) = (stub.port, std::sync::Arc::clone(&is_down));
+    // Between the two, so that it can be down.
+    let front = Stub::new(move |request| match down.load(Ordering::Relaxed) {
+        true => Reply::Ends(String::new()),
+        false => {
+            let url = format!("http://127.0.0.1:{port}{}", request.path);
+            let mut said = ureq::post(url).send(&request.body).expect("an answer");
+            Reply::Says(answer(200, &[], &said.body_mut().read_to_string().expect("a text")))
+        }
+    });
+    let sent = || stub.requests().iter().filter(|request| request.path.contains("/event")).count();
+    let mut hec = hec(server(&front), true);
+    assert_eq!(hec.deliver(&parcels(2)), Report::all(2, Fate::Waits));
+    is_down.store(true, Ordering::Relaxed);
+    assert!(why(hec.deliver(&parcels(2))).contains("closed"));
+    is_down.store(false, Ordering::Relaxed);
+    for questions in 1..=4 {
+        assert_eq!(sent(), 1, "{questions}");
+        hec.deliver(&parcels(2));
+    }
+    assert_eq!(sent(), 2);
+}
+
 #[test]
 fn a_token_that_acknowledges_nothing_is_told_before_anything_is_sent() {
     let stub = Stub::new(|request| {

@@ -19,6 +19,8 @@ const LONGEST_ANSWER: u64 = 64 << 10;
 /// Questions for the acknowledgement of a request. They come apart as those after troubles do, a minute at most: some five
 /// minutes in all, after which Splunk advises to send again.
 const QUESTIONS: u32 = 15;
+/// Of these, what is left once the collector could not be asked.
+const LAST_QUESTIONS: u32 = 3;
 
 /// An event collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,8 +223,15 @@ impl Hec {
             return Ok(());
         }
         let numbers: Vec<u64> = pending.iter().map(|one| one.number).collect();
-        // Whoever lost its memory, or was changed, may acknowledge nothing any more.
-        let indexed = self.ask(&numbers).inspect_err(|_| self.is_acknowledging = false)?;
+        let indexed = match self.ask(&numbers) {
+            Ok(indexed) => indexed,
+            Err(trouble) => {
+                // Whoever was started anew knows no number any more, and may acknowledge nothing.
+                self.is_acknowledging = false;
+                pending.iter_mut().for_each(|one| one.questions = one.questions.max(QUESTIONS - LAST_QUESTIONS));
+                return Err(trouble);
+            }
+        };
         let waiting = pending.len();
         pending.retain_mut(|one| {
             let is_indexed = indexed.contains(&one.number);
