@@ -11,6 +11,7 @@ mod jobs;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -65,7 +66,7 @@ fn fetched(path: &str) -> Option<PathBuf> {
         return Some(path);
     }
     assert!(std::env::var_os("BAREWIRE_REQUIRE_VERDICT").is_none(), "{} is missing", path.display());
-    eprintln!("SKIPPED: {} is missing; run tests/verdict/install", path.display());
+    net::tell(&format!("SKIPPED: {} is missing; run tests/verdict/install", path.display());
     None
 }
 
@@ -215,7 +216,9 @@ fn the_schema_and_microsoft_s_validator_take_it() {
                     let (_, rest) = line.split_once(&format!(": {level}"))?;
                     Some(format!("{level}{}", rest.split([':', ' ']).next().unwrap_or_default()))
                 });
-                rule.map(|rule| *found.entry(rule).or_default() += 1);
+                if let Some(rule) = rule {
+                    *found.entry(rule).or_default() += 1;
+                }
             }
             found
         };
