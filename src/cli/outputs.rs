@@ -57,6 +57,7 @@ impl Wanted {
 }
 
 /// For a run that never ends by itself: records only.
+#[cfg(feature = "live")]
 pub(super) fn records_only(wanted: &[Wanted]) -> Result<Form, Failure> {
     match wanted {
         [Wanted { kind: Kind::Records(form), file: None }] => Ok(*form),
