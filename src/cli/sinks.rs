@@ -9,6 +9,8 @@ use crate::sink::http::bulk::{self, Bulk};
 use crate::sink::http::hec::{self, Hec};
 use crate::sink::http::webhook::{self, Webhook};
 use crate::sink::http::{Login, Pattern, Server};
+#[cfg(feature = "kafka")]
+use crate::sink::kafka::{self, Kafka};
 use crate::sink::local::{FileSink, Output};
 use crate::sink::net::Address;
 use crate::sink::relp::{self, Relp};
@@ -48,6 +50,9 @@ enum Kind {
     SplunkHec,
     /// Whoever takes a POST.
     Webhook,
+    /// Kafka.
+    #[cfg(feature = "kafka")]
+    Kafka,
 }
 
 /// When records in a spool outlast a power cut.
@@ -71,6 +76,31 @@ enum Carried {
 enum Body {
     Ndjson,
     Array,
+}
+
+/// How a password is shown to Kafka.
+#[cfg(feature = "kafka")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mechanism {
+    /// RFC 7677, with the longer hash.
+    #[value(name = "scram-sha-512")]
+    ScramSha512,
+    /// RFC 7677.
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
+    /// RFC 4616: over TLS only.
+    Plain,
+}
+
+#[cfg(feature = "kafka")]
+impl Mechanism {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+        }
+    }
 }
 
 fn parse_pattern(text: &str) -> Result<Pattern, String> {
@@ -113,6 +143,21 @@ struct Options {
     /// if a password or token is shown.
     #[arg(long)]
     url: Option<String>,
+
+    /// Brokers to begin with, HOST:PORT each; others that they name must listen on one of these ports.
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_delimiter = ',')]
+    brokers: Vec<String>,
+
+    /// Topic; {kind} in it stands for finding, login or session.
+    #[cfg(feature = "kafka")]
+    #[arg(long, default_value = "barewire")]
+    topic: String,
+
+    /// How the password is shown.
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_enum, default_value = "scram-sha-512")]
+    mechanism: Mechanism,
 
     /// Name to log in with.
     #[arg(long)]
@@ -212,7 +257,7 @@ struct Options {
 }
 
 /// Which keys which kind takes, beside those that all do; those it must have first.
-const KEYS: [(Kind, &[&str], &[&str]); 8] = [
+const KEYS: &[(Kind, &[&str], &[&str])] = &[
     (Kind::File, &["path"], &[]),
     (Kind::Stdout, &[], &[]),
     (
@@ -279,6 +324,8 @@ const KEYS: [(Kind, &[&str], &[&str]); 8] = [
             "server-name",
         ],
     ),
+    #[cfg(feature = "kafka")]
+    (Kind::Kafka, &["brokers"], &["topic", "tls", "ca", "certificate", "key", "user", "password-file", "mechanism"]),
 ];
 
 /// Keys of all kinds.
@@ -476,6 +523,31 @@ impl Sink {
                 let reach = to_port(transport.address());
                 Made { transport: Box::new(transport), reach, caveat: None }
             }
+            #[cfg(feature = "kafka")]
+            Kind::Kafka => {
+                let login = match (&options.user, &options.password_file) {
+                    (None, None) => None,
+                    (Some(user), Some(password)) => {
+                        let mechanism = options.mechanism.name();
+                        Some(kafka::Login { mechanism, user: user.clone(), password: password.clone() })
+                    }
+                    (Some(_), None) => return Err(wrong("user needs password-file".to_owned())),
+                    (None, Some(_)) => return Err(wrong("password-file needs user".to_owned())),
+                };
+                let has_tls = options.tls;
+                if !has_tls && [&options.ca, &options.certificate, &options.key].iter().any(|file| file.is_some()) {
+                    return Err(wrong("ca, certificate and key are for 'tls = true'".to_owned()));
+                }
+                let tls = has_tls.then(|| self.tls());
+                let settings = kafka::Options {
+                    tls,
+                    login,
+                    ..kafka::Options::new(options.brokers.clone(), options.topic.clone())
+                };
+                let transport = Kafka::new(&settings, form).map_err(wrong)?;
+                let reach = transport.reach();
+                Made { transport: Box::new(transport), reach, caveat: None }
+            }
         })
     }
 
@@ -564,13 +636,16 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Opensearch => "opensearch",
         Kind::SplunkHec => "splunk-hec",
         Kind::Webhook => "webhook",
+        #[cfg(feature = "kafka")]
+        Kind::Kafka => "kafka",
     }
 }
 
 /// Values for the examples.
-const EXAMPLES: [(&str, &str); 15] = [
+const EXAMPLES: &[(&str, &str)] = &[
     ("address", "\"127.0.0.1:6514\""),
     ("api-key-file", "\"/etc/barewire/siem.key\""),
+    ("brokers", "[\"kafka1.example.org:9093\", \"kafka2.example.org:9093\"]"),
     ("ca", "\"/etc/barewire/ca.pem\""),
     ("certificate", "\"/etc/barewire/sensor.pem\""),
     ("headers-file", "\"/etc/barewire/siem.headers\""),
@@ -599,9 +674,9 @@ pub(super) fn example() -> String {
         text += &key_text(&parser, key, &mut told);
     }
     for (kind, needed, others) in KEYS {
-        let name = kind_name(kind);
+        let name = kind_name(*kind);
         text += &format!("\n#[sinks.my-{name}]\n#type = \"{name}\"\n");
-        for key in needed.iter().chain(others) {
+        for key in needed.iter().chain(*others) {
             text += &key_text(&parser, key, &mut told);
         }
     }

@@ -92,6 +92,9 @@ impl Posts {
             needs.owned.push(score.folder.clone());
             needs.connects.extend(&reach.tcp);
             needs.sends_datagrams |= reach.is_udp;
+            if reach.looks_up_names {
+                needs.look_up_names();
+            }
             reach.files.iter().for_each(|file| needs.keep_writing(file));
         }
     }

@@ -6,6 +6,8 @@
 //! `event.id` tells which it had before. Threads, waiting and retrying are the business of [`crate::run`].
 
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod local;
 pub mod net;
 mod private;
@@ -133,6 +135,8 @@ pub struct Reach {
     pub tcp: Vec<u16>,
     /// It sends datagrams.
     pub is_udp: bool,
+    /// It looks up names of hosts while it runs.
+    pub looks_up_names: bool,
     /// Files that it writes, which may be moved aside and begun anew.
     pub files: Vec<PathBuf>,
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where systems keep the authorities they trust: Debian and its kin, Red Hat and its kin, Alpine.
-const SYSTEM: [&str; 3] =
+pub(super) const SYSTEM: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 /// The authorities of all the world are a quarter of a megabyte.
 const LARGEST_FILE: u64 = 4 << 20;

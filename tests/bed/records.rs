@@ -46,8 +46,8 @@ fn captures(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The records of all of it, in the forms that are asked for.
-pub(crate) fn all(forms: &[Form]) -> Vec<String> {
+/// All captures: the bundled ones, and those of the corpus where that is there.
+pub(crate) fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     captures(&root("testdata"), &mut files);
     match std::env::var_os("BAREWIRE_CORPUS") {
@@ -59,6 +59,12 @@ pub(crate) fn all(forms: &[Form]) -> Vec<String> {
     }
     files.sort();
     assert!(files.len() > 10, "only {} captures", files.len());
+    files
+}
+
+/// The records of all of it, in the forms that are asked for.
+pub(crate) fn all(forms: &[Form]) -> Vec<String> {
+    let files = files();
     let mut lines = vec![Vec::new(); forms.len()];
     for file in files {
         for (all, more) in lines.iter_mut().zip(of_capture(&file, forms)) {

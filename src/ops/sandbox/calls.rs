@@ -114,6 +114,9 @@ mod list {
     /// TCP, where a port is listened on or connected to: Landlock says which.
     const TCP: &[c_long] = &[libc::SYS_bind, libc::SYS_listen, libc::SYS_connect];
 
+    /// What the C library asks servers of names with, and a library that does so its servers, besides sending.
+    const NAMES: &[c_long] = &[libc::SYS_uname, libc::SYS_recvmsg, libc::SYS_pipe2];
+
     /// `TCGETS2` of asm-generic/ioctls.h, which newer C libraries ask whether a descriptor is a terminal with.
     const TCGETS2: u64 = 0x802c_542a;
 
@@ -201,7 +204,9 @@ mod list {
         let elsewhere = || -> Made<Vec<SeccompCondition>> {
             needs.receive_only.iter().map(|&socket| int(0, Op::Ne, socket as u64)).collect()
         };
-        for call in [libc::SYS_write, libc::SYS_writev] {
+        // A message may name whom it is for: to those who may send datagrams to anybody that gives nothing more.
+        let messages = [libc::SYS_sendmsg, libc::SYS_sendmmsg].into_iter().filter(|_| needs.looks_up_names);
+        for call in [libc::SYS_write, libc::SYS_writev].into_iter().chain(messages) {
             let conditions = elsewhere()?;
             // A rule without conditions is written as none.
             if conditions.is_empty() {
@@ -241,12 +246,14 @@ mod list {
             #[allow(clippy::unnecessary_cast, reason = "other C libraries have it as another type")]
             when(rules, libc::SYS_ioctl, vec![int(1, Op::Eq, libc::FIONBIO as u64)?])?;
         }
-        if needs.listens.is_empty() && needs.connects.is_empty() && !needs.sends_datagrams {
+        if needs.listens.is_empty() && needs.connects.is_empty() && !needs.sends_datagrams && !needs.looks_up_names {
             return Ok(());
         }
         #[allow(clippy::unnecessary_cast, reason = "other C libraries have it as another type")]
         when(rules, libc::SYS_ioctl, vec![int(1, Op::Eq, libc::FIONBIO as u64)?])?;
-        for family in [libc::AF_INET, libc::AF_INET6].into_iter().filter(|_| needs.sends_datagrams) {
+        for family in
+            [libc::AF_INET, libc::AF_INET6].into_iter().filter(|_| needs.sends_datagrams || needs.looks_up_names)
+        {
             when(rules, libc::SYS_socket, socket(family, libc::SOCK_DGRAM)?)?;
         }
         for family in [libc::AF_INET, libc::AF_INET6] {
@@ -256,6 +263,9 @@ mod list {
             when(rules, libc::SYS_socket, stream)?;
         }
         rules.extend(TCP.iter().chain(ACCEPTED).map(|&call| (call, Vec::new())));
+        if needs.looks_up_names {
+            rules.extend(NAMES.iter().map(|&call| (call, Vec::new())));
+        }
         let options =
             needs.receive_only.iter().map(|&socket| int(0, Op::Ne, socket as u64)).collect::<Made<Vec<_>>>()?;
         match options.is_empty() {

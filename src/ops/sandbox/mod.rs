@@ -64,6 +64,8 @@ pub struct Needs {
     pub connects: Vec<u16>,
     /// Datagrams are sent over IP, to anybody: Landlock does not hold them.
     pub sends_datagrams: bool,
+    /// Names of hosts are looked up, see [`Needs::look_up_names`].
+    pub looks_up_names: bool,
     /// Folders of this program's own, with all that is in them, which the user must own.
     pub owned: Vec<PathBuf>,
     /// The datagram socket of a service manager, `@` first where it is an abstract one.
@@ -72,7 +74,23 @@ pub struct Needs {
     pub receive_only: Vec<RawFd>,
 }
 
+/// Where the system says how names are looked up.
+const NAMES: [&str; 6] = [
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/run/systemd/resolve/stub-resolv.conf",
+];
+
 impl Needs {
+    /// Names of hosts are looked up: the files that say how are read, and servers of names asked by datagrams.
+    pub fn look_up_names(&mut self) {
+        self.looks_up_names = true;
+        self.read.extend(NAMES.map(PathBuf::from));
+    }
+
     /// An output that stays open, and beside which others are begun: its folder. `path` is that of a file.
     pub fn keep_writing(&mut self, path: &Path) {
         // A pipe or a device is not rotated, and its folder is none of ours.
