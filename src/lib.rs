@@ -10,9 +10,10 @@
 //! * [`secret`]: the one type that holds a password, and the keyed fingerprint that is all that leaves it.
 //! * [`engine`]: the only door into the core. [`limits`]: every bound on one page.
 //!
-//! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`]
-//! (the only place that knows JSON), [`sink`] (receivers of records, each behind a spool), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
-//! typed), and [`run`], which alone starts threads and reads clocks.
+//! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`] (the only place that
+//! knows JSON, but for what receivers over HTTP answer), [`sink`] (receivers of records, each behind a spool), [`ops`] (progress
+//! for people, metrics for machines, the sandbox), [`cli`] (what was typed), and [`run`], which alone starts threads and reads
+//! clocks.
 //!
 //! Dependencies run downward only:
 //! `cli -> run -> {capture, pipeline, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.

@@ -174,6 +174,38 @@ fn a_line_stays_one_that_can_be_read_however_much_is_wrong() {
     assert_eq!(in_force(&printed, "replay", "privileged-users").0, "a\\nb\\u{1b}[2J");
 }
 
+/// A receiver that cannot be, or whose password is where it does not belong.
+#[test]
+fn what_receivers_may_not_be_is_told_without_their_passwords() {
+    let readable = file("readable", "S3cret").display().to_string();
+    for (table, hint) in [
+        ("type = 'webhook'", "type webhook needs url"),
+        ("type = 'splunk-hec'\nurl = 'https://127.0.0.1'", "type splunk-hec needs token-file"),
+        ("type = 'opensearch'\nurl = 'http://127.0.0.1'\nwindow = 2", "window is no key of type opensearch"),
+        ("type = 'elasticsearch'\nurl = 'http://127.0.0.1'\nformat = 'cef'", "take ecs or ocsf"),
+        ("type = 'elasticsearch'\nurl = 'http://127.0.0.1'\nindex = 'a,b'", "index: invalid value"),
+        ("type = 'elasticsearch'\nurl = 'http://127.0.0.1'\nuser = 'bob'", "user needs password-file"),
+        ("type = 'elasticsearch'\nurl = 'http://127.0.0.1'\npassword-file = 'x'", "password-file needs user"),
+        (
+            "type = 'elasticsearch'\nurl = 'http://127.0.0.1'\nuser = 'bob'\npassword-file = 'x'\napi-key-file = 'x'",
+            "more than one way to log in",
+        ),
+        ("type = 'webhook'\nurl = 'http://127.0.0.1'\nca = 'x'", "options of TLS need https://"),
+        ("type = 'webhook'\nurl = '127.0.0.1:80'", "not http:// or https://"),
+        ("type = 'webhook'\nurl = 'https://bob:S3cret@127.0.0.1'", "name a file with the password"),
+        ("type = 'webhook'\nurl = 'https://bob:S3cret'", "the port behind its host is none"),
+        ("type = 'webhook'\nurl = 'http://127.0.0.1'\ntoken-file = 'S3cret'", "write the token to a file"),
+        ("type = 'webhook'\nurl = 'http://127.0.0.1'\ntoken-file = '%'", "run 'chmod 600"),
+        ("type = 'webhook'\nurl = 'http://127.0.0.1'\nheaders-file = '%'", "run 'chmod 600"),
+        ("type = 'webhook'\nurl = 'http://127.0.0.1'\nbody = 'xml'", "body: invalid value"),
+    ] {
+        let output = check("sink", &format!("[sinks.one]\n{}", table.replace('%', &readable)));
+        let told = told(&output);
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{table}: {told}{}", printed(&output));
+        assert!(told.contains(hint) && !told.contains("S3cret"), "{table}: {told}");
+    }
+}
+
 /// What the parser cannot know, since a value of the file is none that was typed.
 #[test]
 #[cfg(feature = "live")]

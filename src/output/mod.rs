@@ -1,4 +1,5 @@
-//! Records as lines of JSON for people's log systems: the only place that knows JSON.
+//! Records as lines of JSON for people's log systems: the only place that knows JSON but for what
+//! receivers over HTTP answer.
 //!
 //! One record is one line of Elastic Common Schema 8.17, everything of our own under `barewire`. ASCII only, at most
 //! [`LINE_OCTETS`], no nulls, no arrays of objects. What a line may hold is written down in [`SCHEMA`]; what search engines

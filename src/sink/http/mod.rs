@@ -110,6 +110,11 @@ impl Client {
         if !is_tls && server.tls != TlsOptions::default() {
             return Err("url: options of TLS need https://".to_owned());
         }
+        // A password without its @ would look like this.
+        let has_port = authority.as_str().len() > authority.host().len();
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("url: the port behind its host is none".to_owned());
+        }
         let address = Address::resolve(authority.as_str(), default_port)?;
         let mut headers = HeaderMap::new();
         server.login.header()?.map(|value| headers.insert(AUTHORIZATION, value));

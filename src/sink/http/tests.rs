@@ -161,8 +161,8 @@ fn an_address_that_cannot_be_is_told_without_what_it_may_hide() {
         ("/path", "not http:// or https://"),
         ("ftp://127.0.0.1/", "neither http:// nor https://"),
         ("https://bob:made-up@127.0.0.1/", "name a file with the password"),
-        ("https://127.0.0.1:x/made-up", "not host:port"),
-        ("http://127.0.0.1:0/", "not host:port"),
+        ("https://127.0.0.1:made-up/", "the port behind its host is none"),
+        ("http://127.0.0.1:0/", "the port behind its host is none"),
     ] {
         let told = refused(&Server::new(url));
         assert!(told.contains(why) && !told.contains("made-up") && !told.contains('\n'), "{url}: {told}");
