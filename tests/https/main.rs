@@ -164,6 +164,24 @@ fn an_answer_that_comes_before_the_end_of_the_request_is_read() {
     }
 }
 
+/// Whoever says that all is well before all was sent is not believed.
+#[test]
+fn a_good_answer_to_half_a_request_is_none() {
+    let papers = Papers::new("half");
+    for is_tls in [false, true] {
+        let (port, served) = stub::once(is_tls.then(|| papers.server()), |client| {
+            client.read_exact(&mut [0; 1000]).expect("the beginning");
+            client.write_all(answer(200, &[], "").as_bytes()).and_then(|()| client.flush()).expect("the client reads");
+        });
+        let server = match is_tls {
+            false => Server::new(format!("http://127.0.0.1:{port}")),
+            true => Server { tls: right(&papers), ..Server::new(format!("https://127.0.0.1:{port}")) },
+        };
+        why(webhook(server).deliver(&huge()));
+        served.join().expect("the server");
+    }
+}
+
 #[test]
 fn a_status_that_is_about_no_record_loses_none() {
     for (status, headers, body, words, after) in [

@@ -15,6 +15,9 @@ use zeroize::Zeroize as _;
 /// Octets that are sent and received at once.
 const BUFFER_OCTETS: usize = 64 << 10;
 
+/// Where an answer's status begins, after `HTTP/1.1 `.
+const STATUS: usize = 9;
+
 /// The receiver's addresses were looked up when the dialer was made.
 #[derive(Debug)]
 pub(super) struct KnownAlready;
@@ -102,11 +105,16 @@ impl Transport for Connection {
             Some(unsent) => match stream.read_only(into) {
                 Ok(octets @ 1..) => octets,
                 Err(error) if is_of_tls(&error) => return Err(Error::Io(error)),
-                Ok(0) | Err(_) => return Err(Error::Io(io::Error::new(unsent.kind(), unsent.to_string()))),
+                Ok(0) | Err(_) => return Err(once_more(unsent)),
             },
         };
         buffers.input_appended(octets);
-        Ok(octets > 0)
+        // A good answer to half a request is none.
+        let is_good = buffers.input().starts_with(b"HTTP/") && buffers.input().get(STATUS) == Some(&b'2');
+        match unsent {
+            Some(unsent) if is_good => Err(once_more(unsent)),
+            _ => Ok(octets > 0),
+        }
     }
 
     fn is_open(&mut self) -> bool {
@@ -116,6 +124,10 @@ impl Transport for Connection {
     fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
+}
+
+fn once_more(error: &io::Error) -> Error {
+    Error::Io(io::Error::new(error.kind(), error.to_string()))
 }
 
 fn is_of_tls(error: &io::Error) -> bool {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
 use ureq::http::{HeaderName, HeaderValue};
 
 /// Octets of an answer: some numbers and words.
@@ -117,12 +118,11 @@ impl Hec {
         if let Some(source) = &self.options.source {
             head["source"] = json!(source);
         }
-        if let Some(time) = written.time() {
-            // As text: a number of seconds with microseconds is more than some readers of numbers keep.
-            head["time"] = json!(format!("{}.{:06}", time / 1_000_000_000, time % 1_000_000_000 / 1000));
-        }
         let mut event = head.to_string().into_bytes();
         event.pop();
+        if let Some(time) = written.time() {
+            let _ = write!(event, ",\"time\":{}.{:06}", time / 1_000_000_000, time % 1_000_000_000 / 1000);
+        }
         event.extend_from_slice(b",\"event\":");
         match self.form {
             Form::Cef => event.extend_from_slice(quoted(line).as_bytes()),

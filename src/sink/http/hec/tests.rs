@@ -25,7 +25,7 @@ fn event(options: &Options, form: Form) -> serde_json::Value {
 fn an_event_has_its_time_its_place_and_the_record() {
     let record: serde_json::Value = serde_json::from_str(LINE).expect("JSON");
     let wanted = json!({
-        "time": "1767323045.678901", "host": "sensor \"1\"", "sourcetype": "barewire:login", "event": record,
+        "time": 1_767_323_045.678_901, "host": "sensor \"1\"", "sourcetype": "barewire:login", "event": record,
     });
     assert_eq!(event(&options(), Form::Ecs), wanted);
     let index = Pattern::parse("mail-{kind}");
