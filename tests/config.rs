@@ -46,7 +46,10 @@ fn the_example_has_every_key_and_each_line_of_it_is_valid() {
         std::fs::write(&kept, &printed).expect("written");
     }
     let kept = std::fs::read_to_string(kept).unwrap_or_default();
-    assert!(cfg!(not(feature = "live")) || kept == printed, "UPDATE=1 writes docs/barewire.toml anew");
+    assert!(
+        cfg!(any(not(feature = "live"), feature = "kafka")) || kept == printed,
+        "UPDATE=1 writes docs/barewire.toml anew"
+    );
     assert_eq!(check("commented", &printed).status.code(), Some(0));
     let is_key = |line: &&str| line.starts_with('#') && line.split(' ').nth(1) == Some("=");
     let keys: Vec<&str> = printed.lines().filter(is_key).collect();

@@ -123,7 +123,9 @@ impl Broker {
     /// The same over a way of its own.
     fn stored_over(&self, way: &[(&str, String)], topic: &str, wanted: usize) -> Vec<Stored> {
         let mut config = ClientConfig::new();
-        way.iter().for_each(|(key, value)| drop(config.set(*key, value)));
+        for (key, value) in way {
+            config.set(*key, value);
+        }
         let consumer: BaseConsumer = config.set("group.id", "test").create().expect("a consumer");
         let known = consumer.fetch_metadata(Some(topic), PATIENCE).expect("what the topic is");
         let mut partitions = TopicPartitionList::new();

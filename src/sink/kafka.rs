@@ -225,7 +225,7 @@ impl Kafka {
         let headers = OwnedHeaders::new_with_capacity(2)
             .insert(Header { key: "id", value: Some(&id) })
             .insert(Header { key: "dataset", value: Some(dataset) });
-        let millis = written.time().map_or(0, |time| (time / 1_000_000) as i64);
+        let millis = written.time().map_or(0, |time| (time / 1_000_000).cast_signed());
         let record = BaseRecord::with_opaque_to(&topic, Box::new(at)).key(key).payload(&payload);
         match producer.send(record.headers(headers).timestamp(millis)) {
             Ok(()) => None,
