@@ -63,7 +63,7 @@ enum Turn {
 
 struct Auth {
     tag: Box<[u8]>,
-    exchange: Box<Exchange>,
+    exchange: Exchange,
     turn: Turn,
     /// Where the client's latest line of it was.
     mark: Mark,
@@ -89,8 +89,8 @@ enum Rest {
 pub(super) struct Acap {
     pending: VecDeque<Pending>,
     greeting_due: bool,
-    open: Option<Open>,
-    auth: Option<Auth>,
+    open: Option<Box<Open>>,
+    auth: Option<Box<Auth>>,
     starttls_waits: bool,
     rest: Rest,
     said_bye: bool,
@@ -158,7 +158,7 @@ impl Acap {
         open.literal = marker.octets;
         open.waits = marker.is_synchronising;
         let waits = open.waits;
-        self.open = Some(open);
+        self.open = Some(Box::new(open));
         if !waits {
             self.begin_literal(cx);
         }
@@ -224,8 +224,8 @@ impl Acap {
         }
         let in_doubt = self.in_doubt;
         let turn = Turn::Client;
-        let exchange = Box::new(exchange);
-        self.auth = Some(Auth { tag: tag.into(), exchange, turn, mark: line.last, in_doubt, answer: None });
+        let mark = line.last;
+        self.auth = Some(Box::new(Auth { tag: tag.into(), exchange, turn, mark, in_doubt, answer: None }));
         self.queue(tag.into(), Command::Auth);
         self.go_on(Open { tag: tag.into(), purpose: Purpose::Initial, literal: 0, waits: false }, arguments, line, cx);
     }
@@ -314,7 +314,7 @@ impl Acap {
         let literal = literal_marker(text).filter(|marker| marker.at == 0 && !line.is_cut);
         // Another one where a response is due: that was lost.
         let is_due = |auth: &Auth| auth.turn != Turn::Client || auth.exchange.misses_answer(line.last);
-        let is_challenge = self.open.is_none() && self.auth.as_ref().is_some_and(is_due);
+        let is_challenge = self.open.is_none() && self.auth.as_deref().is_some_and(is_due);
         if let Some(marker) = literal {
             self.rest = Rest::Challenge;
             match marker.octets {
@@ -339,9 +339,8 @@ impl Acap {
         let misses_command = self.pending.is_empty() && (self.in_doubt || cx.answers_unseen(line));
         let asks = || argument(text).is_some_and(|said| said.is_quoted && sasl::is_challenge_raw(&said.value));
         if misses_command && self.open.is_none() && self.auth.is_none() && !line.is_cut && asks() {
-            let (tag, exchange) = (Box::default(), Box::new(Exchange::unnamed()));
-            self.auth =
-                Some(Auth { tag, exchange, turn: Turn::Server, mark: line.last, in_doubt: false, answer: None });
+            let (tag, exchange, mark) = (Box::default(), Exchange::unnamed(), line.last);
+            self.auth = Some(Box::new(Auth { tag, exchange, turn: Turn::Server, mark, in_doubt: false, answer: None }));
             self.queue(Box::default(), Command::Auth);
         }
     }
@@ -576,7 +575,7 @@ impl Machine for Acap {
             return;
         }
         if let Some(open) = self.open.take() {
-            self.go_on(open, line.octets, &line, cx);
+            self.go_on(*open, line.octets, &line, cx);
         } else if self.is_response_due() {
             self.response(&line, cx);
         } else {
@@ -655,8 +654,9 @@ impl Machine for Acap {
 
     fn load(&self) -> Load {
         let tags: usize = self.pending.iter().map(|pending| pending.tag.len()).sum();
-        let open = self.open.as_ref().map_or(0, |open| open.tag.len());
-        let exchange = self.auth.as_ref().map_or(0, |auth| auth.tag.len() + auth.exchange.octets());
+        let open = self.open.as_ref().map_or(0, |open| size_of::<Open>() + open.tag.len());
+        let of = |auth: &Auth| size_of::<Auth>() + auth.tag.len() + auth.exchange.octets();
+        let exchange = self.auth.as_deref().map_or(0, of);
         Load {
             octets: self.pending.capacity() * size_of::<Pending>() + tags + open + exchange,
             has_open_login: self.auth.is_some(),

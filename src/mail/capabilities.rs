@@ -44,9 +44,12 @@ pub struct LoginOffer {
     pub forbids_command: bool,
 }
 
-/// A list as it comes in.
+/// A list as it comes in: hardly ever is one on its way, so it takes memory from its first word on.
 #[derive(Default)]
-pub(super) struct Builder {
+pub(super) struct Builder(Option<Box<List>>);
+
+#[derive(Default)]
+struct List {
     has_starttls: bool,
     is_in_first_line: bool,
     has_filler: bool,
@@ -58,20 +61,7 @@ pub(super) struct Builder {
 impl Builder {
     /// A keyword with its parameters.
     pub(super) fn add(&mut self, keyword: &[u8], parameters: &[u8]) {
-        self.note(keyword, parameters);
-        let keyword = verbs::upper(keyword);
-        match &*keyword {
-            // X-ANONYMOUSTLS is Exchange's second verb for the same.
-            b"STARTTLS" | b"STLS" | b"X-ANONYMOUSTLS" => self.has_starttls = true,
-            b"AUTH" | b"SASL" | b"X-EXPS" => parameters.split(|&c| c == b' ').for_each(|name| self.mechanism(name)),
-            b"USER" => self.logins.command = true,
-            b"AUTHINFO" => {
-                self.logins.command |= parameters.split(|&c| c == b' ').any(|kind| kind.eq_ignore_ascii_case(b"USER"));
-            }
-            b"LOGINDISABLED" => self.logins.forbids_command = true,
-            b"IMPLEMENTATION" => self.implementation = Some(Text::new(parameters)),
-            word => self.has_filler |= is_filler(word),
-        }
+        self.0.get_or_insert_default().add(keyword, parameters);
     }
 
     /// A line `keyword SP parameters`, or the old `AUTH=mechanisms`.
@@ -88,37 +78,70 @@ impl Builder {
 
     /// The first line of an EHLO reply.
     pub(super) fn first_line(&mut self, text: &[u8]) {
-        self.is_in_first_line = text.trim_ascii().eq_ignore_ascii_case(b"STARTTLS");
+        if text.trim_ascii().eq_ignore_ascii_case(b"STARTTLS") {
+            self.0.get_or_insert_default().is_in_first_line = true;
+        }
     }
 
     /// What the server calls itself.
     pub(super) fn implementation(&self) -> Option<&Text> {
-        self.implementation.as_ref()
+        self.0.as_ref()?.implementation.as_ref()
     }
 
     /// The list of a protocol where the login command is allowed unless it is forbidden (IMAP).
-    pub(super) fn allowing(mut self, source: CapabilitySource, end: u64) -> Box<Capabilities> {
-        self.logins.command = !self.logins.forbids_command;
-        self.finish(source, end)
+    pub(super) fn allowing(self, source: CapabilitySource, end: u64) -> Box<Capabilities> {
+        let mut list = self.finish(source, end);
+        list.logins.command = !list.logins.forbids_command;
+        list
     }
 
     /// The list of a protocol where the login command is allowed when it is listed (POP3, NNTP).
-    pub(super) fn listing(mut self, source: CapabilitySource, end: u64) -> Box<Capabilities> {
-        self.logins.forbids_command = !self.logins.command;
-        self.finish(source, end)
+    pub(super) fn listing(self, source: CapabilitySource, end: u64) -> Box<Capabilities> {
+        let mut list = self.finish(source, end);
+        list.logins.forbids_command = !list.logins.command;
+        list
     }
 
     /// The whole list.
     pub(super) fn finish(self, source: CapabilitySource, end: u64) -> Box<Capabilities> {
+        let List { has_starttls, is_in_first_line, has_filler, logins, words, .. } = *self.0.unwrap_or_default();
+        let has_filler = has_filler && !has_starttls;
         Box::new(Capabilities {
             source,
             end,
-            has_starttls: self.has_starttls,
-            is_in_first_line: self.is_in_first_line,
-            has_filler: self.has_filler && !self.has_starttls,
-            logins: self.logins,
-            words: Text::new(&self.words),
+            has_starttls,
+            is_in_first_line,
+            has_filler,
+            logins,
+            words: Text::new(&words),
         })
+    }
+
+    /// Octets of memory besides its own.
+    pub(super) fn octets(&self) -> usize {
+        let of = |list: &List| {
+            size_of::<List>() + list.words.capacity() + list.implementation.as_ref().map_or(0, Text::octets)
+        };
+        self.0.as_deref().map_or(0, of)
+    }
+}
+
+impl List {
+    fn add(&mut self, keyword: &[u8], parameters: &[u8]) {
+        self.note(keyword, parameters);
+        let keyword = verbs::upper(keyword);
+        match &*keyword {
+            // X-ANONYMOUSTLS is Exchange's second verb for the same.
+            b"STARTTLS" | b"STLS" | b"X-ANONYMOUSTLS" => self.has_starttls = true,
+            b"AUTH" | b"SASL" | b"X-EXPS" => parameters.split(|&c| c == b' ').for_each(|name| self.mechanism(name)),
+            b"USER" => self.logins.command = true,
+            b"AUTHINFO" => {
+                self.logins.command |= parameters.split(|&c| c == b' ').any(|kind| kind.eq_ignore_ascii_case(b"USER"));
+            }
+            b"LOGINDISABLED" => self.logins.forbids_command = true,
+            b"IMPLEMENTATION" => self.implementation = Some(Text::new(parameters)),
+            word => self.has_filler |= is_filler(word),
+        }
     }
 
     fn mechanism(&mut self, name: &[u8]) {

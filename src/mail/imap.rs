@@ -117,8 +117,8 @@ pub(super) struct Imap {
     pending: VecDeque<Pending>,
     greeting_due: bool,
     is_midstream: bool,
-    open: Option<Open>,
-    auth: Option<(Box<Exchange>, Turn, Mark)>,
+    open: Option<Box<Open>>,
+    auth: Option<Box<(Exchange, Turn, Mark)>>,
     starttls_waits: bool,
     /// A server line went on into a literal; the rest of the response follows it.
     in_response: bool,
@@ -219,7 +219,7 @@ impl Imap {
         if !open.waits {
             begin_literal(&mut open, cx);
         }
-        self.open = Some(open);
+        self.open = Some(Box::new(open));
     }
 
     /// The command is whole.
@@ -255,6 +255,10 @@ impl Imap {
         // A line of a message may look like a login.
         self.may_not_infer &= self.in_doubt || !matches!(command, Command::Login(_) | Command::Auth);
         let (end, in_doubt) = (cx.mark.end, self.in_doubt);
+        if self.pending.capacity() == 0 {
+            // Mostly one waits at most, and IDLE for long.
+            self.pending.reserve_exact(1);
+        }
         self.pending.push_back(Pending { tag, command, end, in_doubt, is_superseded: false });
     }
 
@@ -267,13 +271,13 @@ impl Imap {
             return self.queue(tag.into(), Command::Other, cx);
         }
         let exchange = Exchange::begun(name, initial, line);
-        self.auth = Some((Box::new(exchange), Turn::Server, line.last));
+        self.auth = Some(Box::new((exchange, Turn::Server, line.last)));
         self.auth_in_doubt = self.in_doubt;
         self.queue(tag.into(), Command::Auth, cx);
     }
 
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
-        let Some((exchange, _, mark)) = self.auth.take() else { return };
+        let Some((exchange, _, mark)) = self.auth.take().map(|auth| *auth) else { return };
         if std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_)) {
             return;
         }
@@ -299,7 +303,7 @@ impl Imap {
 
     fn continuation(&mut self, text: &[u8], line: &Line<'_>, cx: &mut Context<'_>) {
         // Whatever the client answered to the one before, if it was lost.
-        if let Some((exchange, turn, _)) = &mut self.auth {
+        if let Some((exchange, turn, _)) = self.auth.as_deref_mut() {
             self.auth_in_doubt = false;
             exchange.challenge(text.trim_ascii(), line.last);
             *turn = Turn::Client;
@@ -326,7 +330,7 @@ impl Imap {
             let mut exchange = Exchange::unnamed();
             exchange.challenge(challenge, asked);
             exchange.respond(line.octets, line.last);
-            self.auth = Some((Box::new(exchange), Turn::Server, line.last));
+            self.auth = Some(Box::new((exchange, Turn::Server, line.last)));
             self.queue(Box::default(), Command::Auth, cx);
             return true;
         }
@@ -546,7 +550,7 @@ impl Imap {
     }
 
     fn infer_auth(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
-        let Some((exchange, _, mark)) = self.auth.take() else { return };
+        let Some((exchange, _, mark)) = self.auth.take().map(|auth| *auth) else { return };
         self.auth_in_doubt = false;
         if let Some(mut attempt) = exchange.conclude(outcome, None, mark).attempt(cx.out) {
             attempt.is_inferred = true;
@@ -693,7 +697,7 @@ impl Machine for Imap {
             }
             Unit::BodyEnd => return,
         };
-        let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
+        let is_due = matches!(self.auth.as_deref(), Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
         if let Some(prompted) = self.prompted.take()
             && self.go_on_unnamed(&prompted.0, prompted.1, &line, cx)
         {
@@ -706,7 +710,7 @@ impl Machine for Imap {
             && self.auth.is_none()
             && let Some(exchange) = Exchange::beginning_with(&line)
         {
-            self.auth = Some((Box::new(exchange), Turn::Server, line.last));
+            self.auth = Some(Box::new((exchange, Turn::Server, line.last)));
             self.auth_in_doubt = true;
             return self.queue(Box::default(), Command::Auth, cx);
         }
@@ -721,9 +725,9 @@ impl Machine for Imap {
             return;
         }
         if let Some(open) = self.open.take() {
-            return self.go_on(open, line.octets, &line, cx);
+            return self.go_on(*open, line.octets, &line, cx);
         }
-        match &mut self.auth {
+        match self.auth.as_deref_mut() {
             Some((exchange, turn @ Turn::Client, mark)) => {
                 exchange.respond_line(&line);
                 *turn = if exchange.is_asked_again() { Turn::Client } else { Turn::Server };
@@ -751,12 +755,12 @@ impl Machine for Imap {
         let is_login = is_tag(tag)
             && verb.eq_ignore_ascii_case(b"LOGIN")
             && argument(arguments).and_then(|user| argument(user.rest)).is_some();
-        is_login || self.open.is_none() && matches!(self.auth, Some((_, Turn::Client, _)))
+        is_login || self.open.is_none() && matches!(self.auth.as_deref(), Some((_, Turn::Client, _)))
     }
 
     fn is_waiting(&self) -> bool {
         self.starttls_waits
-            || matches!(self.auth, Some((_, Turn::Server, _)))
+            || matches!(self.auth.as_deref(), Some((_, Turn::Server, _)))
             || self.open.as_ref().is_some_and(|open| open.waits)
     }
 
@@ -764,7 +768,7 @@ impl Machine for Imap {
         if std::mem::take(&mut self.starttls_waits) && self.said_bye {
             cx.starttls_replied(cx.mark, StarttlsReply::Odd, b"BYE");
         }
-        if let Some((exchange, turn @ Turn::Server, _)) = &mut self.auth {
+        if let Some((exchange, turn @ Turn::Server, _)) = self.auth.as_deref_mut() {
             if exchange.may_continue() && sasl::next_is_response(next) {
                 exchange.lose_challenge(cx.has_gap);
                 *turn = Turn::Client;
@@ -791,7 +795,7 @@ impl Machine for Imap {
             Direction::ToServer => {
                 // The line's end may be all that was lost.
                 let whole = self.open.take_if(|open| open.login.as_ref().is_some_and(|login| login.count >= 2));
-                if let Some(Open { tag, login: Some(login), .. }) = whole {
+                if let Some(Open { tag, login: Some(login), .. }) = whole.map(|open| *open) {
                     let line =
                         Line { octets: &[], first: cx.mark, last: cx.mark, end: 0, is_cut: true, follows_loss: false };
                     self.queue(tag, Command::Login(Box::new(attempt(login, &line))), cx);
@@ -801,7 +805,7 @@ impl Machine for Imap {
                 self.may_not_infer = true;
                 let end = cx.mark.end;
                 self.prompted.take_if(|prompted| prompted.1.seen.is_none_or(|seen| seen < end));
-                if let Some((exchange, ..)) = &mut self.auth {
+                if let Some((exchange, ..)) = self.auth.as_deref_mut() {
                     exchange.lose_answer(cx.mark.end);
                 }
             }
@@ -809,7 +813,7 @@ impl Machine for Imap {
                 self.may_be_logged_in |= std::mem::take(&mut self.greeting_due);
                 self.in_response = false;
                 self.server_in_doubt = true;
-                if let Some((exchange, ..)) = &mut self.auth {
+                if let Some((exchange, ..)) = self.auth.as_deref_mut() {
                     exchange.lose_prompt();
                 }
             }
@@ -822,13 +826,13 @@ impl Machine for Imap {
             pending.tag.len() + login
         };
         let is_login = |pending: &Pending| matches!(pending.command, Command::Login(_) | Command::Auth);
-        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let exchange = self.auth.as_deref().map_or(0, |auth| size_of_val(auth) + auth.0.octets());
         let commands: usize = self.pending.iter().map(of).sum();
         Load {
             octets: self.pending.capacity() * size_of::<Pending>()
                 + commands
                 + exchange
-                + self.open.as_ref().map_or(0, Open::octets)
+                + self.open.as_ref().map_or(0, |open| size_of::<Open>() + open.octets())
                 + self.prompted.as_ref().map_or(0, |prompted| size_of::<(Text, Mark)>() + prompted.0.octets()),
             has_open_login: self.auth.is_some()
                 || self.open.as_ref().is_some_and(|open| open.login.is_some())

@@ -48,8 +48,8 @@ pub(super) struct Nntp {
     turn: Turn,
     user: Option<Text>,
     /// A user was named and no password sent since: where.
-    user_alone: Option<Mark>,
-    auth: Option<(Box<Exchange>, Mark)>,
+    user_alone: Option<Box<Mark>>,
+    auth: Option<Box<(Exchange, Mark)>>,
     /// Lines of CAPABILITIES are coming in.
     list: Option<Builder>,
     /// Octets of the client were not captured: its lines may be an article's until a reply shows that they are commands.
@@ -102,7 +102,7 @@ impl Nntp {
                 // The first word: what else was typed may be the password.
                 self.user =
                     Some(Text::new(value.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default()));
-                self.user_alone = Some(line.last);
+                self.user_alone = Some(Box::new(line.last));
                 Command::Other
             }
             b"PASS" => {
@@ -117,7 +117,7 @@ impl Nntp {
                     return Command::Other;
                 }
                 let exchange = Exchange::begun(name, initial, line);
-                self.auth = Some((Box::new(exchange), line.last));
+                self.auth = Some(Box::new((exchange, line.last)));
                 self.turn = Turn::AuthReply;
                 Command::Auth
             }
@@ -130,12 +130,12 @@ impl Nntp {
         self.pending.lose();
         self.give_up_pending(cx);
         self.pending.push(Command::Auth, 0);
-        self.auth = Some((Box::new(exchange), line.last));
+        self.auth = Some(Box::new((exchange, line.last)));
         self.turn = Turn::AuthReply;
     }
 
     fn tell_user_alone(&mut self, cx: &mut Context<'_>) {
-        if let (Some(mark), Some(user)) = (self.user_alone.take(), self.user.clone()) {
+        if let (Some(mark), Some(user)) = (self.user_alone.take().map(|mark| *mark), self.user.clone()) {
             let username = Username { user, mechanism: Text::new(AUTHINFO.as_bytes()), mark };
             cx.note(mark, Observation::Username(Box::new(username)));
         }
@@ -147,7 +147,7 @@ impl Nntp {
             if self.auth.is_none() && (self.in_doubt || cx.answers_unseen(line)) {
                 self.resume_auth(Exchange::unnamed(), line, cx);
             }
-            if let Some((exchange, _)) = &mut self.auth {
+            if let Some((exchange, _)) = self.auth.as_deref_mut() {
                 exchange.challenge(text, line.last);
                 self.turn = Turn::AuthResponse;
             }
@@ -219,7 +219,7 @@ impl Nntp {
         if matches!(self.turn, Turn::AuthReply | Turn::AuthResponse) {
             self.turn = Turn::Commands;
         }
-        let Some((exchange, mark)) = self.auth.take() else { return };
+        let Some((exchange, mark)) = self.auth.take().map(|auth| *auth) else { return };
         if exchange.is_orphan() && matches!(outcome, Outcome::Unknown(_)) {
             return;
         }
@@ -312,7 +312,7 @@ impl Machine for Nntp {
             }
             return;
         }
-        if let Some((exchange, mark)) = &mut self.auth {
+        if let Some((exchange, mark)) = self.auth.as_deref_mut() {
             exchange.respond_line(&line);
             *mark = line.last;
             if exchange.is_asked_again() {
@@ -345,9 +345,9 @@ impl Machine for Nntp {
         let turn = std::mem::replace(&mut self.turn, Turn::Commands);
         match turn {
             Turn::AuthReply => {
-                let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
+                let goes_on = self.auth.as_deref().is_some_and(|(exchange, _)| exchange.may_continue());
                 if goes_on && sasl::next_is_response(next) {
-                    if let Some((exchange, _)) = &mut self.auth {
+                    if let Some((exchange, _)) = self.auth.as_deref_mut() {
                         exchange.lose_challenge(cx.has_gap);
                     }
                     self.turn = Turn::AuthResponse;
@@ -371,7 +371,7 @@ impl Machine for Nntp {
         if direction == Direction::ToServer {
             (self.user, self.user_alone) = (None, None);
             self.in_doubt = true;
-            if let Some((exchange, _)) = &mut self.auth {
+            if let Some((exchange, _)) = self.auth.as_deref_mut() {
                 exchange.lose_answer(cx.mark.end);
             }
             return;
@@ -379,7 +379,7 @@ impl Machine for Nntp {
         if self.list.take().is_some() {
             cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap));
         }
-        if let Some((exchange, _)) = &mut self.auth {
+        if let Some((exchange, _)) = self.auth.as_deref_mut() {
             exchange.lose_prompt();
         }
         self.pending.lose();
@@ -388,10 +388,11 @@ impl Machine for Nntp {
     fn load(&self) -> Load {
         let is_login = |command: &Command| matches!(command, Command::Login(_) | Command::Auth);
         let of = |command: &Command| if let Command::Login(attempt) = command { attempt.octets() } else { 0 };
-        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let exchange = self.auth.as_deref().map_or(0, |auth| size_of_val(auth) + auth.0.octets());
         let user = self.user.as_ref().map_or(0, Text::octets);
+        let list = self.list.as_ref().map_or(0, Builder::octets);
         Load {
-            octets: self.pending.octets(of) + exchange + user,
+            octets: self.pending.octets(of) + exchange + user + list,
             has_open_login: self.user_alone.is_some() || self.auth.is_some() || self.pending.any(is_login),
             ..Load::default()
         }

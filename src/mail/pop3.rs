@@ -50,10 +50,10 @@ pub(super) struct Pop3 {
     greeting_due: bool,
     user: Option<Text>,
     /// USER was sent and no PASS since: where.
-    user_alone: Option<Mark>,
+    user_alone: Option<Box<Mark>>,
     /// A password was sent for the user.
     is_user_spent: bool,
-    auth: Option<(Box<Exchange>, Turn, Mark)>,
+    auth: Option<Box<(Exchange, Turn, Mark)>>,
     stls_waits: bool,
     /// Lines of a CAPA reply are coming in.
     capa: Option<Builder>,
@@ -93,7 +93,7 @@ impl Pop3 {
             b"USER" => {
                 self.forget_unresolved(cx);
                 self.tell_user_alone(cx);
-                self.user_alone = Some(line.last);
+                self.user_alone = Some(Box::new(line.last));
                 self.is_user_spent = false;
                 // The first word: what else was typed may be the password.
                 self.user = Some(Text::new(argument.trim_ascii().split(|&c| c == b' ').next().unwrap_or_default()));
@@ -153,12 +153,12 @@ impl Pop3 {
         let exchange = Exchange::begun(name, initial, line);
         self.forget_unresolved(cx);
         self.may_not_infer = false;
-        self.auth = Some((Box::new(exchange), Turn::Server, line.last));
+        self.auth = Some(Box::new((exchange, Turn::Server, line.last)));
         self.queue(Command::Auth, line, cx);
     }
 
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) -> Option<Box<Attempt>> {
-        let (exchange, _, mark) = self.auth.take()?;
+        let (exchange, _, mark) = *self.auth.take()?;
         if exchange.is_orphan() && outcome != Outcome::Accepted {
             return None;
         }
@@ -167,7 +167,7 @@ impl Pop3 {
 
     /// A user was named, and no secret followed.
     fn tell_user_alone(&mut self, cx: &mut Context<'_>) {
-        if let (Some(mark), Some(user)) = (self.user_alone.take(), self.user.clone()) {
+        if let (Some(mark), Some(user)) = (self.user_alone.take().map(|mark| *mark), self.user.clone()) {
             let username = Username { user, mechanism: Text::new(USER_PASS.as_bytes()), mark };
             cx.note(mark, Observation::Username(Box::new(username)));
         }
@@ -248,7 +248,7 @@ impl Pop3 {
         if line.octets.first() != Some(&b'+') {
             return;
         }
-        if let Some((exchange, turn, _)) = &mut self.auth {
+        if let Some((exchange, turn, _)) = self.auth.as_deref_mut() {
             exchange.challenge(line.octets[1..].trim_ascii(), line.last);
             *turn = Turn::Client;
         } else if self.stls_waits {
@@ -266,7 +266,7 @@ impl Pop3 {
     fn resume_auth(&mut self, exchange: Exchange, turn: Turn, line: &Line<'_>, cx: &mut Context<'_>) {
         self.give_up_pending(cx);
         self.forget_unresolved(cx);
-        self.auth = Some((Box::new(exchange), turn, line.last));
+        self.auth = Some(Box::new((exchange, turn, line.last)));
         self.pending.push(Command::Auth, 0);
     }
 
@@ -378,7 +378,7 @@ impl Machine for Pop3 {
 
     fn client(&mut self, unit: Unit<'_>, cx: &mut Context<'_>) {
         let Unit::Line(line) = unit else { return };
-        let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
+        let is_due = matches!(self.auth.as_deref(), Some((_, Turn::Client, _))) && sasl::next_is_response(line.octets);
         let is_odd = !is_command(line.octets) && !is_due;
         if is_odd
             && self.may_not_infer
@@ -395,7 +395,7 @@ impl Machine for Pop3 {
             // Within an exchange its command alone is open, and stays so.
             if self.auth.is_some() { self.pending.settle() } else { self.give_up_pending(cx) }
         }
-        match &mut self.auth {
+        match self.auth.as_deref_mut() {
             Some((exchange, turn, mark)) if !sasl::gives_up(line.octets, &VERBS) => {
                 exchange.respond_line(&line);
                 *turn = if exchange.is_asked_again() { Turn::Client } else { Turn::Server };
@@ -403,7 +403,7 @@ impl Machine for Pop3 {
             }
             Some(_) => {
                 self.pending.pop_through(|command| matches!(command, Command::Auth));
-                let is_missing = self.auth.as_ref().is_some_and(|(exchange, ..)| exchange.is_lossy());
+                let is_missing = self.auth.as_deref().is_some_and(|(exchange, ..)| exchange.is_lossy());
                 let outcome = if is_missing { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled };
                 if let Some(attempt) = self.end_auth(outcome, None, cx) {
                     emit(*attempt, outcome, cx);
@@ -427,17 +427,17 @@ impl Machine for Pop3 {
     }
 
     fn discloses(&self, line: &[u8]) -> bool {
-        let is_due = matches!(self.auth, Some((_, Turn::Client, _))) && !sasl::gives_up(line, &VERBS);
+        let is_due = matches!(self.auth.as_deref(), Some((_, Turn::Client, _))) && !sasl::gives_up(line, &VERBS);
         is_due || line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"PASS ")) && line.len() > 5
     }
 
     fn is_waiting(&self) -> bool {
-        self.stls_waits || matches!(self.auth, Some((_, Turn::Server, _)))
+        self.stls_waits || matches!(self.auth.as_deref(), Some((_, Turn::Server, _)))
     }
 
     fn assume(&mut self, next: &[u8], cx: &mut Context<'_>) {
         self.stls_waits = false;
-        let Some((exchange, turn, _)) = &mut self.auth else { return };
+        let Some((exchange, turn, _)) = self.auth.as_deref_mut() else { return };
         if exchange.may_continue() && sasl::next_is_response(next) {
             exchange.lose_challenge(cx.has_gap);
             *turn = Turn::Client;
@@ -453,7 +453,7 @@ impl Machine for Pop3 {
         if direction == Direction::ToServer {
             (self.user, self.user_alone) = (None, None);
             self.may_not_infer = true;
-            if let Some((exchange, ..)) = &mut self.auth {
+            if let Some((exchange, ..)) = self.auth.as_deref_mut() {
                 exchange.lose_answer(cx.mark.end);
             }
             return self.forget_unresolved(cx);
@@ -462,7 +462,7 @@ impl Machine for Pop3 {
         if self.capa.take().is_some() {
             cx.note(cx.mark, Observation::NoCapabilities(Reason::Gap));
         }
-        if let Some((exchange, ..)) = &mut self.auth {
+        if let Some((exchange, ..)) = self.auth.as_deref_mut() {
             exchange.lose_prompt();
         }
         self.pending.lose();
@@ -471,11 +471,12 @@ impl Machine for Pop3 {
     fn load(&self) -> Load {
         let is_login = |command: &Command| matches!(command, Command::Login(_) | Command::Auth);
         let of = |command: &Command| if let Command::Login(attempt) = command { attempt.octets() } else { 0 };
-        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let exchange = self.auth.as_deref().map_or(0, |auth| size_of_val(auth) + auth.0.octets());
         let unresolved = self.unresolved.as_ref().map_or(0, |attempt| attempt.octets());
         let user = self.user.as_ref().map_or(0, Text::octets);
+        let list = self.capa.as_ref().map_or(0, Builder::octets);
         Load {
-            octets: self.pending.octets(of) + exchange + unresolved + user,
+            octets: self.pending.octets(of) + exchange + unresolved + user + list,
             has_open_login: self.user_alone.is_some()
                 || self.auth.is_some()
                 || self.unresolved.is_some()

@@ -277,12 +277,11 @@ impl Exchange {
         self.settle_first_answer(names_user, is_password_prompt(text), mark);
     }
 
-    /// Octets of memory it takes.
+    /// Octets of memory besides its own.
     pub(super) fn octets(&self) -> usize {
         let held = [self.first_answer.as_ref(), self.unsure.as_ref().map(|(answer, _)| answer)];
         let texts = [&self.user, &self.domain, &self.authzid];
-        size_of::<Self>()
-            + held.into_iter().flatten().map(|answer| answer.capacity()).sum::<usize>()
+        held.into_iter().flatten().map(|answer| answer.capacity()).sum::<usize>()
             + texts.into_iter().flatten().map(Text::octets).sum::<usize>()
             + self.secret.as_ref().map_or(0, Secret::octets)
     }

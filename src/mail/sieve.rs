@@ -38,7 +38,7 @@ enum Turn {
 pub(super) struct Sieve {
     pending: Queue<Command>,
     turn: Turn,
-    auth: Option<(Box<Exchange>, Mark)>,
+    auth: Option<Box<(Exchange, Mark)>>,
     /// The capability block being read.
     list: Builder,
     is_partial: bool,
@@ -115,7 +115,7 @@ impl Sieve {
         if let Some(initial) = argument(name.rest) {
             exchange.initial(&initial.value, line.last);
         }
-        self.auth = Some((Box::new(exchange), line.last));
+        self.auth = Some(Box::new((exchange, line.last)));
         if marker.is_none() {
             self.turn = Turn::AuthReply;
         }
@@ -133,7 +133,7 @@ impl Sieve {
             self.open = Some(Vec::new());
             return;
         }
-        if let Some((exchange, mark)) = &mut self.auth {
+        if let Some((exchange, mark)) = self.auth.as_deref_mut() {
             match argument(line.octets) {
                 Some(answer) => exchange.respond(&answer.value, line.last),
                 None if line.is_cut => exchange.respond_unread(line.last),
@@ -148,14 +148,14 @@ impl Sieve {
     }
 
     fn await_reply(&mut self) {
-        let is_asked_again = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_asked_again());
+        let is_asked_again = self.auth.as_deref().is_some_and(|(exchange, _)| exchange.is_asked_again());
         self.turn = if is_asked_again { Turn::AuthResponse } else { Turn::AuthReply };
     }
 
     /// A literal of the client is whole.
     fn literal(&mut self, octets: &[u8], whole: bool, mark: Mark) {
         let is_initial = self.open.as_ref().is_some_and(|verb| !verb.is_empty());
-        if let Some((exchange, last)) = self.auth.as_mut().filter(|_| whole) {
+        if let Some((exchange, last)) = self.auth.as_deref_mut().filter(|_| whole) {
             if is_initial {
                 exchange.initial(octets, mark)
             } else {
@@ -220,7 +220,7 @@ impl Sieve {
         if self.auth.is_none() && sasl::is_challenge(text) {
             self.resume_auth(Exchange::unnamed(), cx.mark);
         }
-        if let Some((exchange, _)) = &mut self.auth {
+        if let Some((exchange, _)) = self.auth.as_deref_mut() {
             exchange.challenge(text, cx.mark);
             self.turn = Turn::AuthResponse;
         }
@@ -228,7 +228,7 @@ impl Sieve {
 
     /// AUTHENTICATE was lost; what it brought about goes on.
     fn resume_auth(&mut self, exchange: Exchange, mark: Mark) {
-        self.auth = Some((Box::new(exchange), mark));
+        self.auth = Some(Box::new((exchange, mark)));
         self.turn = Turn::AuthReply;
         self.pending.push(Command::Auth, 0);
     }
@@ -259,7 +259,7 @@ impl Sieve {
             Some(Command::Auth) => {
                 // Whoever logs in awaits the reply; a script goes on.
                 let goes_on =
-                    line.last.seen.is_some_and(|seen| self.auth.as_ref().is_some_and(|(_, mark)| seen > mark.end));
+                    line.last.seen.is_some_and(|seen| self.auth.as_deref().is_some_and(|(_, mark)| seen > mark.end));
                 if self.auth_in_doubt && goes_on {
                     self.auth = None;
                 }
@@ -286,7 +286,7 @@ impl Sieve {
 
     fn end_auth(&mut self, outcome: Outcome, code: Option<Text>, cx: &mut Context<'_>) {
         self.turn = Turn::Commands;
-        let Some((exchange, mark)) = self.auth.take() else { return };
+        let Some((exchange, mark)) = self.auth.take().map(|auth| *auth) else { return };
         let is_text = std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_));
         if exchange.is_orphan() && outcome != Outcome::Accepted || is_text {
             return;
@@ -353,7 +353,7 @@ impl Machine for Sieve {
                 } else if !line.follows_loss || is_command {
                     self.command(&line, cx);
                 }
-                if let Some((exchange, _)) = &mut self.auth
+                if let Some((exchange, _)) = self.auth.as_deref_mut()
                     && was_asked
                     && self.turn == Turn::AuthReply
                     && exchange.may_continue()
@@ -389,9 +389,9 @@ impl Machine for Sieve {
         if turn != Turn::AuthReply {
             return;
         }
-        let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
+        let goes_on = self.auth.as_deref().is_some_and(|(exchange, _)| exchange.may_continue());
         if goes_on && matches!(next.first(), Some(b'"' | b'{')) {
-            if let Some((exchange, _)) = &mut self.auth {
+            if let Some((exchange, _)) = self.auth.as_deref_mut() {
                 exchange.lose_challenge(cx.has_gap);
             }
             self.turn = Turn::AuthResponse;
@@ -406,7 +406,7 @@ impl Machine for Sieve {
             Direction::ToServer => {
                 self.open = None;
                 self.in_doubt = true;
-                if let Some((exchange, _)) = &mut self.auth {
+                if let Some((exchange, _)) = self.auth.as_deref_mut() {
                     exchange.lose_answer(cx.mark.end);
                 }
             }
@@ -414,7 +414,7 @@ impl Machine for Sieve {
                 self.is_partial = true;
                 self.in_reply = false;
                 self.pending.lose();
-                if let Some((exchange, _)) = &mut self.auth {
+                if let Some((exchange, _)) = self.auth.as_deref_mut() {
                     exchange.lose_prompt();
                 }
             }
@@ -422,9 +422,12 @@ impl Machine for Sieve {
     }
 
     fn load(&self) -> Load {
-        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let exchange = self.auth.as_deref().map_or(0, |auth| size_of_val(auth) + auth.0.octets());
         Load {
-            octets: self.pending.octets(|_| 0) + exchange + self.open.as_ref().map_or(0, Vec::capacity),
+            octets: self.pending.octets(|_| 0)
+                + self.list.octets()
+                + exchange
+                + self.open.as_ref().map_or(0, Vec::capacity),
             has_open_login: self.auth.is_some(),
             ..Load::default()
         }

@@ -72,7 +72,7 @@ pub(super) struct Smtp {
     recipients: usize,
     pending: Queue<Command>,
     turn: Turn,
-    auth: Option<(Box<Exchange>, Mark)>,
+    auth: Option<Box<(Exchange, Mark)>>,
     /// The server asked for the response that the client owes.
     is_asked: bool,
     /// Such a response that looks like a verb: what the server answers tells which it is.
@@ -240,7 +240,7 @@ impl Smtp {
             return Command::Other;
         }
         let exchange = Exchange::begun(name, initial, line);
-        self.auth = Some((Box::new(exchange), line.last));
+        self.auth = Some(Box::new((exchange, line.last)));
         self.is_asked = false;
         self.auth_in_doubt = self.in_doubt;
         self.another_auth_may_be_lost = false;
@@ -252,7 +252,7 @@ impl Smtp {
     fn resume_auth(&mut self, exchange: Exchange, line: &Line<'_>, cx: &mut Context<'_>) {
         self.give_up_pending(cx);
         self.pending.push(Command::Auth, 0);
-        self.auth = Some((Box::new(exchange), line.last));
+        self.auth = Some(Box::new((exchange, line.last)));
         self.turn = Turn::AuthReply;
     }
 
@@ -302,7 +302,7 @@ impl Smtp {
         self.in_doubt = false;
         let was_unsure = self.pending.is_unsure();
         self.another_auth_may_be_lost |= cx.answers_unseen(line);
-        if self.auth_in_doubt && self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_orphan()) {
+        if self.auth_in_doubt && self.auth.as_deref().is_some_and(|(exchange, _)| exchange.is_orphan()) {
             // What a message's end is answered by, and no response.
             if !matches!(code, 235 | 535) {
                 self.pending.pop_through(|command| *command == Command::Auth);
@@ -472,7 +472,7 @@ impl Smtp {
     fn auth_replied(&mut self, code: u16, text: &[u8], cx: &mut Context<'_>) {
         if code == 334 {
             self.auth_in_doubt = false;
-            if let Some((exchange, _)) = &mut self.auth {
+            if let Some((exchange, _)) = self.auth.as_deref_mut() {
                 exchange.challenge(text, cx.mark);
                 self.turn = Turn::AuthResponse;
                 self.is_asked = true;
@@ -498,7 +498,7 @@ impl Smtp {
         if matches!(self.turn, Turn::AuthReply | Turn::AuthResponse) {
             self.turn = Turn::Commands;
         }
-        let Some((exchange, mark)) = self.auth.take() else { return };
+        let Some((exchange, mark)) = self.auth.take().map(|auth| *auth) else { return };
         let is_text = std::mem::take(&mut self.auth_in_doubt) && matches!(outcome, Outcome::Unknown(_));
         if is_text {
             return;
@@ -509,19 +509,19 @@ impl Smtp {
     }
 
     fn respond(&mut self, line: &Line<'_>) {
-        if let Some((exchange, mark)) = &mut self.auth {
+        if let Some((exchange, mark)) = self.auth.as_deref_mut() {
             exchange.respond_line(line);
             *mark = line.last;
         }
         self.is_asked = false;
-        let is_asked_again = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_asked_again());
+        let is_asked_again = self.auth.as_deref().is_some_and(|(exchange, _)| exchange.is_asked_again());
         self.turn = if is_asked_again { Turn::AuthResponse } else { Turn::AuthReply };
     }
 
     /// The client says a command where a response is due.
     fn leave_auth(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         self.pending.pop_through(|command| *command == Command::Auth);
-        let is_missing = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.is_lossy());
+        let is_missing = self.auth.as_deref().is_some_and(|(exchange, _)| exchange.is_lossy());
         let outcome = if is_missing { Outcome::Unknown(Reason::Gap) } else { Outcome::Cancelled };
         self.end_auth(outcome, None, cx);
         self.command(line, cx);
@@ -650,9 +650,9 @@ impl Machine for Smtp {
                 }
             }
             Turn::AuthReply => {
-                let goes_on = self.auth.as_ref().is_some_and(|(exchange, _)| exchange.may_continue());
+                let goes_on = self.auth.as_deref().is_some_and(|(exchange, _)| exchange.may_continue());
                 if goes_on && sasl::next_is_response(next) {
-                    if let Some((exchange, _)) = &mut self.auth {
+                    if let Some((exchange, _)) = self.auth.as_deref_mut() {
                         exchange.lose_challenge(cx.has_gap);
                     }
                     self.turn = Turn::AuthResponse;
@@ -669,24 +669,24 @@ impl Machine for Smtp {
         if direction == Direction::ToClient {
             self.reply.is_partial = true;
             self.pending.lose();
-            if let Some((exchange, _)) = &mut self.auth {
+            if let Some((exchange, _)) = self.auth.as_deref_mut() {
                 exchange.lose_prompt();
             }
         } else {
             self.in_doubt = true;
             self.out_of_step = true;
             self.another_auth_may_be_lost = true;
-            if let Some((exchange, _)) = &mut self.auth {
+            if let Some((exchange, _)) = self.auth.as_deref_mut() {
                 exchange.lose_answer(cx.mark.end);
             }
         }
     }
 
     fn load(&self) -> Load {
-        let exchange = self.auth.as_ref().map_or(0, |(exchange, ..)| exchange.octets());
+        let exchange = self.auth.as_deref().map_or(0, |auth| size_of_val(auth) + auth.0.octets());
         let verb_like = self.verb_like.as_ref().map_or(0, |line| size_of::<VerbLike>() + line.octets.capacity());
         Load {
-            octets: self.pending.octets(|_| 0) + exchange + verb_like,
+            octets: self.pending.octets(|_| 0) + self.reply.list.octets() + exchange + verb_like,
             has_open_login: self.auth.is_some() || self.verb_like.is_some(),
             ..Load::default()
         }
