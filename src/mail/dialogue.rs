@@ -11,6 +11,7 @@ use super::{Detector, End, Interest, Load, Start};
 use crate::limits::{HELD_OCTETS, LITERAL_OCTETS};
 use crate::stream::{Direction, Mark};
 use std::collections::VecDeque;
+use std::num::NonZero;
 use zeroize::Zeroizing;
 
 /// How the next octets of a direction are to be read.
@@ -67,7 +68,7 @@ struct Shared {
     client_received: u64,
     /// The server is done with the body or would not have the literal: commands begin with what the client sent
     /// having seen that much.
-    resumes_at: Option<u64>,
+    resumes_at: Option<NonZero<u64>>,
     upgrade: Upgrade,
     /// Commands told so far.
     commands: u8,
@@ -105,7 +106,7 @@ impl Context<'_> {
     /// The server answered before the client's body seemed over: it is over for what the client sends having seen
     /// the server's octets up to `end` (RFC 5321 leaves the end of data to the server's reading).
     pub(super) fn end_body_at(&mut self, end: u64) {
-        self.shared.resumes_at = Some(end);
+        self.shared.resumes_at = NonZero::new(end);
     }
 
     /// Whether the server answers client octets that were not captured.
@@ -162,11 +163,82 @@ enum Held {
     Gap(u64, Mark),
 }
 
+/// What of the client waits for a reply, in its order; mostly nothing, which takes no memory.
+#[derive(Default)]
+struct Backlog(Option<Box<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    held: VecDeque<Held>,
+    /// Of all that is held.
+    octets: usize,
+}
+
+impl Backlog {
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.0.iter().flat_map(|waiting| &waiting.held)
+    }
+
+    /// Octets that are held.
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.octets)
+    }
+
+    /// Octets of memory besides its own.
+    fn octets(&self) -> usize {
+        let of =
+            |waiting: &Waiting| size_of::<Waiting>() + waiting.octets + waiting.held.capacity() * size_of::<Held>();
+        self.0.as_deref().map_or(0, of)
+    }
+
+    fn push_back(&mut self, held: Held) {
+        let waiting = self.0.get_or_insert_default();
+        waiting.octets += held.len();
+        waiting.held.push_back(held);
+    }
+
+    fn push_front(&mut self, held: Held) {
+        let waiting = self.0.get_or_insert_default();
+        waiting.octets += held.len();
+        waiting.held.push_front(held);
+    }
+
+    fn pop_front(&mut self) -> Option<Held> {
+        let waiting = self.0.as_mut()?;
+        let held = waiting.held.pop_front();
+        waiting.octets -= held.as_ref().map_or(0, Held::len);
+        if waiting.held.is_empty() {
+            self.0 = None;
+        }
+        held
+    }
+}
+
+impl Held {
+    fn len(&self) -> usize {
+        match self {
+            Self::Octets(octets, ..) => octets.len(),
+            Self::Gap(..) => 0,
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        match self {
+            Self::Octets(_, _, mark) | Self::Gap(_, mark) => *mark,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Channel {
     framer: Framer,
     mode: Mode,
-    kept: Zeroizing<Vec<u8>>,
+    /// Of a literal under way.
+    kept: Option<Box<Zeroizing<Vec<u8>>>>,
     kept_lost: bool,
     /// Part of a body was lost, its terminator maybe.
     body_lost: bool,
@@ -179,8 +251,7 @@ pub(super) struct Dialogue<M> {
     machine: M,
     client: Channel,
     server: Channel,
-    held: VecDeque<Held>,
-    held_octets: usize,
+    held: Backlog,
     /// What is held is read with whatever there is of it.
     is_forced: bool,
     server_captured: bool,
@@ -208,8 +279,7 @@ impl<M: Machine> Dialogue<M> {
             machine,
             client: Channel::default(),
             server: Channel::default(),
-            held: VecDeque::new(),
-            held_octets: 0,
+            held: Backlog::default(),
             is_forced: false,
             server_captured: start.server_captured,
             reply_lost: false,
@@ -446,7 +516,7 @@ impl<M: Machine> Dialogue<M> {
 
     fn resume_after_body(&mut self, input: &Input<'_>) {
         if let Some(end) = self.shared.resumes_at
-            && input.mark.seen.is_none_or(|seen| seen >= end)
+            && input.mark.seen.is_none_or(|seen| seen >= end.get())
         {
             self.shared.resumes_at = None;
             if matches!(self.client.mode, Mode::Body(_) | Mode::Skip(_)) {
@@ -476,11 +546,11 @@ impl<M: Machine> Dialogue<M> {
 
     /// A literal that the end cut off was a secret as far as it came.
     fn end_kept(&mut self, out: &mut Out) {
-        if !matches!(self.client.mode, Mode::Keep(_)) || self.client.kept.is_empty() {
+        if !matches!(self.client.mode, Mode::Keep(_)) {
             return;
         }
+        let Some(kept) = self.client.kept.take().filter(|kept| !kept.is_empty()) else { return };
         self.client.mode = Mode::Lines;
-        let kept = std::mem::take(&mut self.client.kept);
         self.with_machine(out, |machine, cx| machine.client(Unit::Literal { octets: &kept, whole: false }, cx));
     }
 
@@ -519,12 +589,10 @@ impl<M: Machine> Dialogue<M> {
     fn replay_held(&mut self, next: Held, out: &mut Out) {
         match next {
             Held::Octets(octets, offset, mark) => {
-                self.held_octets -= octets.len();
                 let mut input = Input { octets: &octets, offset, mark };
                 self.read_client(&mut input, out);
                 if !input.octets.is_empty() {
                     let rest = Zeroizing::new(input.octets.to_vec());
-                    self.held_octets += rest.len();
                     self.held.push_front(Held::Octets(rest, input.offset, mark));
                 }
             }
@@ -536,9 +604,8 @@ impl<M: Machine> Dialogue<M> {
         if input.octets.is_empty() || self.closed {
             return;
         }
-        self.held_octets += input.octets.len();
         self.held.push_back(Held::Octets(Zeroizing::new(input.octets.to_vec()), input.offset, input.mark));
-        if self.held_octets > HELD_OCTETS {
+        if self.held.len() > HELD_OCTETS {
             self.give_up(out);
         }
     }
@@ -553,8 +620,7 @@ impl<M: Machine> Dialogue<M> {
             self.replay_held(next, out);
         }
         if self.closed {
-            self.held.clear();
-            self.held_octets = 0;
+            self.held = Backlog::default();
         }
         self.server_captured = captured;
         self.is_forced = false;
@@ -606,6 +672,12 @@ impl Channel {
         matches!(self.mode, Mode::Lines) && self.framer.is_at_boundary()
     }
 
+    /// Octets of memory besides its own.
+    fn octets(&self) -> usize {
+        let kept = self.kept.as_ref().map_or(0, |kept| size_of::<Vec<u8>>() + kept.capacity());
+        self.framer.octets() + kept
+    }
+
     /// Accounts for lost octets; `true` when they were not inside counted content or a body.
     fn lose(&mut self, len: u64) -> bool {
         match &mut self.mode {
@@ -626,7 +698,7 @@ impl Channel {
             Mode::Opaque => false,
             Mode::Lines | Mode::Skip(_) | Mode::Keep(_) => {
                 self.mode = Mode::Lines;
-                self.kept = Zeroizing::default();
+                self.kept = None;
                 self.framer.lose();
                 true
             }
@@ -649,16 +721,14 @@ fn is_binary(octets: &[u8]) -> bool {
 fn next_unit<'u, 'i: 'u>(
     framer: &'u mut Framer,
     mode: &mut Mode,
-    kept: &'u mut Zeroizing<Vec<u8>>,
+    kept: &'u mut Option<Box<Zeroizing<Vec<u8>>>>,
     kept_lost: &mut bool,
     input: &mut Input<'i>,
     cap: usize,
 ) -> Option<Unit<'u>> {
     match mode {
         Mode::Lines => {
-            if kept.capacity() > 0 {
-                *kept = Zeroizing::default();
-            }
+            *kept = None;
             framer.line(input, cap).map(Unit::Line)
         }
         Mode::Skip(left) => {
@@ -672,6 +742,7 @@ fn next_unit<'u, 'i: 'u>(
             let part = input.take(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= part.len() as u64;
             let is_over = *left == 0;
+            let kept = kept.get_or_insert_default();
             if kept.len() + part.len() <= LITERAL_OCTETS {
                 extend_wiped(kept, part);
             } else {
@@ -756,13 +827,10 @@ impl<M: Machine> Detector for Dialogue<M> {
 
     fn load(&self) -> Load {
         let machine = self.machine.load();
-        let channels = [&self.client, &self.server].map(|channel| channel.framer.octets() + channel.kept.capacity());
+        let channels = [&self.client, &self.server].map(Channel::octets);
         let watch = self.watch.as_ref().map_or(0, |watch| watch.octets());
-        let held = self.held_octets + self.held.capacity() * size_of::<Held>();
-        let octets = size_of::<Self>() + channels.iter().sum::<usize>() + watch + held + machine.octets;
-        let waiting_since = self.held.front().map(|held| match held {
-            Held::Octets(_, _, mark) | Held::Gap(_, mark) => *mark,
-        });
+        let octets = size_of::<Self>() + channels.iter().sum::<usize>() + watch + self.held.octets() + machine.octets;
+        let waiting_since = self.held.iter().next().map(Held::mark);
         Load { octets, waiting_since, ..machine }
     }
 

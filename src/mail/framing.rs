@@ -49,12 +49,18 @@ pub(super) struct Line<'a> {
 /// Splits one direction into lines.
 #[derive(Default)]
 pub(super) struct Framer {
-    carry: Zeroizing<Vec<u8>>,
-    first: Option<Box<Mark>>,
+    /// Mostly lines come whole.
+    carry: Option<Box<Carry>>,
     /// What comes next may be the rest of a line whose beginning was lost.
     follows_loss: bool,
+}
+
+/// The beginning of a line: never empty, and wiped when it is dropped.
+struct Carry {
+    octets: Zeroizing<Vec<u8>>,
+    first: Mark,
     is_cut: bool,
-    /// The line in `carry` was handed out; drop it at the next call.
+    /// The line was handed out; drop it at the next call.
     spent: bool,
 }
 
@@ -67,70 +73,62 @@ impl Framer {
 
     /// Forgets an unfinished line.
     pub(super) fn reset(&mut self) {
-        // A new buffer, for clearing one would keep its octets; dropping wipes.
-        if self.carry.capacity() > 0 {
-            self.carry = Zeroizing::default();
-        }
-        self.first = None;
-        self.is_cut = false;
-        self.spent = false;
+        self.carry = None;
     }
 
     /// Octets of memory besides its own.
     pub(super) fn octets(&self) -> usize {
-        self.carry.capacity()
+        self.carry.as_ref().map_or(0, |carry| size_of::<Carry>() + carry.octets.capacity())
     }
 
     /// Whether no part of a line is waiting for its end.
     pub(super) fn is_at_boundary(&self) -> bool {
-        self.spent || self.carry.is_empty()
+        self.carry.as_ref().is_none_or(|carry| carry.spent)
     }
 
     /// The next whole line of at most `cap` octets.
     #[inline]
     pub(super) fn line<'u, 'i: 'u>(&'u mut self, input: &mut Input<'i>, cap: usize) -> Option<Line<'u>> {
-        if self.spent {
+        if self.carry.as_ref().is_some_and(|carry| carry.spent) {
             self.reset();
         }
         let Some(at) = memchr(b'\n', input.octets) else {
             let rest = input.take(input.octets.len());
-            self.keep(rest, input.mark, cap);
+            if !rest.is_empty() {
+                self.keep(rest, input.mark, cap);
+            }
             return None;
         };
         let octets = input.take(at + 1);
         let end = input.offset;
         let last = Mark { end, ..input.mark };
         let follows_loss = std::mem::take(&mut self.follows_loss);
-        if self.carry.is_empty() && at <= cap {
+        if self.carry.is_none() && at <= cap {
             return Some(Line { octets: trim_end(octets), first: last, last, end, is_cut: false, follows_loss });
         }
-        self.keep(octets, last, cap);
-        self.spent = true;
-        let first = self.first.as_deref().copied().unwrap_or(last);
-        Some(Line { octets: trim_end(&self.carry), first, last, end, is_cut: self.is_cut, follows_loss })
+        let carry = self.keep(octets, last, cap);
+        carry.spent = true;
+        let Carry { ref octets, first, is_cut, .. } = *carry;
+        Some(Line { octets: trim_end(octets), first, last, end, is_cut, follows_loss })
     }
 
     /// The unterminated line at the end of the stream.
     pub(super) fn remainder(&mut self, end: u64) -> Option<Line<'_>> {
-        if self.spent || self.carry.is_empty() {
-            return None;
-        }
-        self.spent = true;
-        let first = **self.first.as_ref()?;
+        let carry = self.carry.as_mut().filter(|carry| !carry.spent)?;
+        carry.spent = true;
+        let Carry { ref octets, first, .. } = **carry;
         let last = Mark { end, ..first };
-        let follows_loss = self.follows_loss;
-        Some(Line { octets: trim_end(&self.carry), first, last, end, is_cut: true, follows_loss })
+        Some(Line { octets: trim_end(octets), first, last, end, is_cut: true, follows_loss: self.follows_loss })
     }
 
-    fn keep(&mut self, octets: &[u8], mark: Mark, cap: usize) {
-        if octets.is_empty() {
-            return;
-        }
-        self.first.get_or_insert_with(|| Box::new(mark));
-        let room = cap.saturating_sub(self.carry.len());
+    fn keep(&mut self, octets: &[u8], mark: Mark, cap: usize) -> &mut Carry {
+        let begin = || Box::new(Carry { octets: Zeroizing::default(), first: mark, is_cut: false, spent: false });
+        let carry = self.carry.get_or_insert_with(begin);
+        let room = cap.saturating_sub(carry.octets.len());
         let (kept, over) = octets.split_at(room.min(octets.len()));
-        self.is_cut |= !over.is_empty();
-        extend_wiped(&mut self.carry, kept);
+        carry.is_cut |= !over.is_empty();
+        extend_wiped(&mut carry.octets, kept);
+        carry
     }
 }
 
