@@ -669,7 +669,9 @@ impl Live {
             if segment.ack == peer {
                 self.talk.syn_refused = sent;
             }
-            if let (Some(peer), true) = (peer, side != self.talk.client) {
+            // Records name a flow alike from the first to the last.
+            let may_tell = side != self.talk.client && matches!(self.talk.app, App::Probing(_));
+            if let (Some(peer), true) = (peer, may_tell) {
                 self.talk.isns = Some([peer.0, first.0]);
             }
         }
@@ -710,6 +712,7 @@ impl Live {
         feed.end(end);
         let captured = [self.talk.client, self.talk.client.other()].map(|side| self.connection.is_captured(side));
         let talk = self.talk;
+        let flow = talk.protocol().map(|protocol| talk.flow(protocol));
         let ending = Ending {
             end,
             at: talk.last,
@@ -720,9 +723,9 @@ impl Live {
             has_gap: talk.has_gap,
             has_fin: talk.has_fin,
         };
-        if let App::Mail(_, case) | App::Done(case) = talk.app {
+        if let (App::Mail(_, case) | App::Done(case), Some(flow)) = (talk.app, flow) {
             counters.mail_flows += 1;
-            let mut court = Court { key: &settings.key, policy: &settings.policy, recogniser, records };
+            let mut court = Court { flow, key: &settings.key, policy: &settings.policy, recogniser, records };
             case.conclude(&ending, &mut court);
         }
     }
@@ -742,6 +745,14 @@ fn guess_client(key: &FlowKey, side: Side, ports: &Ports) -> Side {
 impl Talk {
     fn direction(&self, side: Side) -> Direction {
         if side == self.client { Direction::ToServer } else { Direction::ToClient }
+    }
+
+    /// What is spoken, once that is known.
+    fn protocol(&self) -> Option<Protocol> {
+        match &self.app {
+            App::Mail(_, case) | App::Done(case) => Some(case.protocol()),
+            App::Probing(_) | App::NotMail => None,
+        }
     }
 
     fn flow(&self, protocol: Protocol) -> Flow {

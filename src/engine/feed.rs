@@ -259,8 +259,7 @@ impl Feed<'_> {
     /// Tells the story from the beginning of what is kept, in both readings; what the second has that the first had not
     /// is news.
     fn read_anew(&mut self) {
-        let (App::Mail(_, case) | App::Done(case)) = &self.talk.app else { return };
-        let protocol = case.protocol();
+        let Some(protocol) = self.talk.protocol() else { return };
         if !self.talk.may_reread(2) {
             return self.judge();
         }
@@ -281,8 +280,7 @@ impl Feed<'_> {
 
     /// What copies disclose that are neither all first nor all last, also those that the other end cannot have taken.
     fn read_aside(&mut self) {
-        let (App::Mail(_, case) | App::Done(case)) = &self.talk.app else { return };
-        let protocol = case.protocol();
+        let Some(protocol) = self.talk.protocol() else { return };
         let Some(mut doubt) = self.talk.doubt.take() else { return };
         let others = doubt.others();
         if !others.is_empty() && self.talk.may_reread(2 + others.len() as u64) {
@@ -386,7 +384,7 @@ impl Feed<'_> {
                 let port = self.talk.key.endpoint(self.talk.client.other()).port;
                 let (Some(hint), Some(probe)) = (self.settings.ports.hint(port), self.take_probe()) else { return };
                 let released = probe.release_tls(self.out);
-                let case = Case::new(self.talk.flow(hint.protocol), Confidence::Probable, true, true);
+                let case = Case::new(hint.protocol, Confidence::Probable, true, true);
                 self.talk.app = App::Mail(released.detector, Box::new(case));
                 self.end_doubt();
                 self.judge();
@@ -404,9 +402,9 @@ impl Feed<'_> {
         }
         let start = Start { is_midstream: self.talk.is_midstream, server_captured: self.talk.server_captured };
         let released = probe.release(protocol, start, is_swapped, self.out);
-        let flow = self.talk.flow(protocol);
-        let is_implicit_port = self.settings.ports.hint(flow.server.port).is_some_and(|hint| hint.is_implicit_tls);
-        let case = Case::new(flow, confidence, false, is_implicit_port);
+        let port = self.talk.key.endpoint(self.talk.client.other()).port;
+        let is_implicit_port = self.settings.ports.hint(port).is_some_and(|hint| hint.is_implicit_tls);
+        let case = Case::new(protocol, confidence, false, is_implicit_port);
         self.talk.app = App::Mail(released.detector, Box::new(case));
         if let Some(doubt) = &mut self.talk.doubt {
             let noted = std::mem::take(&mut doubt.noted);
@@ -433,8 +431,11 @@ impl Feed<'_> {
 
     /// Lets the case judge what was noted.
     pub(super) fn judge(&mut self) {
+        let Some(protocol) = self.talk.protocol() else { return };
+        let flow = self.talk.flow(protocol);
         if let App::Mail(_, case) | App::Done(case) = &mut self.talk.app {
             let mut court = Court {
+                flow,
                 key: &self.settings.key,
                 policy: &self.settings.policy,
                 recogniser: self.recogniser,

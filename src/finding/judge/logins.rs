@@ -31,7 +31,7 @@ impl Case {
             self.ambiguity.get_or_insert_default().holds = Some("credential");
         }
         let login = Login {
-            flow: self.acting(),
+            flow: self.acting(court),
             ordinal: self.clear.attempts,
             at: attempt.mark.at,
             validity: attempt.validity(),
@@ -128,7 +128,7 @@ impl Case {
             outcome: Some(login.outcome),
             validity: login.validity,
             fingerprint: login.fingerprint,
-            ..Finding::new(id, Some(self.acting()), login.at, login.confidence)
+            ..Finding::new(id, None, login.at, login.confidence)
         };
         if login.is_injected {
             finding.evidence_mut().context = Some(INJECTED);
@@ -146,7 +146,7 @@ impl Case {
 
     /// Names that were sent without any secret, and what the lists advertised.
     pub(super) fn conclude_logins(&mut self, court: &mut Court<'_>) {
-        for Username { user, mechanism, mark } in std::mem::take(&mut self.clear.usernames) {
+        for Username { user, mechanism, mark } in std::mem::take(&mut self.clear.usernames).into_value() {
             let mut finding = self.finding(FindingId::CleartextUsername, mark.at, self.offers.at(mark));
             if self.is_injected(mark) {
                 finding.evidence_mut().context = Some(INJECTED);
@@ -156,7 +156,7 @@ impl Case {
         }
         let is_accepted = self.has_raised(FindingId::ServerAcceptsCleartextAuth);
         if self.offers.advertises_password && !is_accepted && !self.is_implicit_tls {
-            let at = self.flow.start;
+            let at = court.flow.start;
             let mut finding = self.finding(FindingId::PlaintextAuthAdvertised, at, self.offers.overall());
             self.add_list(&mut finding);
             self.raise(finding, court);

@@ -49,6 +49,8 @@ pub struct Ending {
 
 /// What a case is judged by, and where its records go.
 pub struct Court<'a> {
+    /// The connection, as it was when its case was opened.
+    pub flow: Flow,
     /// Key of all fingerprints.
     pub key: &'a FingerprintKey,
     /// The operator's settings.
@@ -72,11 +74,28 @@ const STYLE_CHARS: usize = 64;
 #[derive(Default)]
 struct Ends {
     banner: Option<Text>,
-    client_name: Option<Text>,
-    tag: Option<Text>,
+    /// By its first words: the client's name for itself in SMTP, the tag of its first command in IMAP.
+    client: Option<Text>,
     /// First commands as typed.
-    style: String,
+    style: Option<Text>,
     said: Rare<Said>,
+}
+
+impl Ends {
+    /// The client's name for itself.
+    fn name(&self, protocol: Protocol) -> Option<&Text> {
+        self.client.as_ref().filter(|_| names_itself(protocol))
+    }
+
+    /// The tag of its first command.
+    fn tag(&self, protocol: Protocol) -> Option<&Text> {
+        self.client.as_ref().filter(|_| !names_itself(protocol))
+    }
+}
+
+/// Whether clients of a protocol say who they are; in others that have a word of theirs at all it is a tag.
+fn names_itself(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Smtp | Protocol::Lmtp)
 }
 
 /// What few say of themselves and others.
@@ -93,7 +112,7 @@ impl Empty for Said {
 }
 
 /// The software of both ends.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Known {
     server: Option<&'static Software>,
     client: Option<&'static Software>,
@@ -150,11 +169,11 @@ struct Clear {
     attempts: u32,
     messages: u32,
     /// Credentials or content: where the first was.
-    first: Option<Mark>,
+    first: Option<PacketRef>,
     /// One of them came after the client had seen the offer.
     after_offer: bool,
     has_credential: bool,
-    usernames: Vec<Username>,
+    usernames: Rare<Vec<Username>>,
     /// A login was accepted, or none was needed.
     is_logged_in: bool,
     /// A login was accepted.
@@ -163,6 +182,37 @@ struct Clear {
     may_be_in: bool,
     /// A mechanism that spares the password was refused.
     challenge_refused: bool,
+}
+
+impl Empty for Vec<Username> {
+    const EMPTY: &'static Self = &Self::new();
+}
+
+/// Identities of exposures on a connection, mostly one.
+#[derive(Default)]
+struct Exposures {
+    first: Option<Uid>,
+    others: Rare<Vec<Uid>>,
+}
+
+impl Empty for Vec<Uid> {
+    const EMPTY: &'static Self = &Self::new();
+}
+
+impl Exposures {
+    fn add(&mut self, uid: Uid) {
+        let Some(first) = self.first else {
+            self.first = Some(uid);
+            return;
+        };
+        if first != uid && !self.others.contains(&uid) && self.others.len() + 1 < RELATED {
+            self.others.push(uid);
+        }
+    }
+
+    fn all(&self) -> Vec<Uid> {
+        self.first.iter().chain(&*self.others).copied().collect()
+    }
 }
 
 /// Copies of octets that differ, and what they are.
@@ -185,7 +235,7 @@ impl Ambiguity {
 
 /// What is known of one connection.
 pub struct Case {
-    flow: Flow,
+    protocol: Protocol,
     /// The ends have changed roles.
     is_turned: bool,
     confidence: Confidence,
@@ -193,9 +243,10 @@ pub struct Case {
     /// On this port TLS should come first.
     is_implicit_port: bool,
     ends: Ends,
-    /// What the ends show of their software; nothing while there are new signs.
-    known_server: Option<Option<&'static Software>>,
-    known_client: Option<Option<&'static Software>>,
+    /// What the ends show of their software,
+    known: Known,
+    /// unless there are new signs: of the client, of the server.
+    has_new_signs: [bool; 2],
     offers: Offers,
     upgrade: Rare<Upgrade>,
     tls: Rare<Tls>,
@@ -213,23 +264,22 @@ pub struct Case {
     ambiguity: Option<Box<Ambiguity>>,
     /// Findings that were told, by id.
     raised: u64,
-    /// Identities of exposures on this connection.
-    related: Vec<Uid>,
+    exposures: Exposures,
 }
 
 impl Case {
     /// A new case. `is_implicit_port`: TLS should come first here.
     #[must_use]
-    pub fn new(flow: Flow, confidence: Confidence, is_implicit_tls: bool, is_implicit_port: bool) -> Self {
+    pub fn new(protocol: Protocol, confidence: Confidence, is_implicit_tls: bool, is_implicit_port: bool) -> Self {
         Self {
-            flow,
+            protocol,
             is_turned: false,
             confidence,
             is_implicit_tls,
             is_implicit_port,
             ends: Ends::default(),
-            known_server: None,
-            known_client: None,
+            known: Known::default(),
+            has_new_signs: [true; 2],
             offers: Offers::default(),
             upgrade: Rare::default(),
             tls: Rare::default(),
@@ -242,22 +292,23 @@ impl Case {
             is_lossy: false,
             ambiguity: None,
             raised: 0,
-            related: Vec::new(),
+            exposures: Exposures::default(),
         }
     }
 
     /// Octets of memory it takes.
     #[must_use]
     pub fn octets(&self) -> usize {
-        let Ends { banner, client_name, tag, style, said } = &self.ends;
+        let Ends { banner, client, style, said } = &self.ends;
         let Said { client_id, proxied_client, server_id } = &**said;
-        let texts = [banner, client_name, client_id, proxied_client, server_id, tag];
+        let texts = [banner, client, style, client_id, proxied_client, server_id];
         size_of::<Self>()
-            + style.capacity()
             + said.octets()
             + texts.into_iter().flatten().map(Text::octets).sum::<usize>()
+            + self.clear.usernames.octets()
             + self.clear.usernames.capacity() * size_of::<Username>()
-            + self.related.capacity() * size_of::<Uid>()
+            + self.exposures.others.octets()
+            + self.exposures.others.capacity() * size_of::<Uid>()
             + self.offers.octets()
             + self.upgrade.octets()
             + self.tls.octets()
@@ -266,30 +317,27 @@ impl Case {
     }
 
     /// Who plays which part now.
-    fn acting(&self) -> Flow {
-        if self.is_turned { self.flow.turned() } else { self.flow }
+    fn acting(&self, court: &Court<'_>) -> Flow {
+        if self.is_turned { court.flow.turned() } else { court.flow }
     }
 
     /// What is spoken.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        self.flow.protocol
+        self.protocol
     }
 
     /// Takes one fact.
     pub fn observe(&mut self, mark: Mark, observation: Observation, court: &mut Court<'_>) {
-        match sign_from(&observation) {
-            Some(Direction::ToServer) => self.known_client = None,
-            Some(Direction::ToClient) => self.known_server = None,
-            None => {}
+        if let Some(direction) = sign_from(&observation) {
+            self.has_new_signs[direction.index()] = true;
         }
         match observation {
             Observation::Proxied { client, .. } => self.ends.said.proxied_client = Some(client),
             Observation::Greeting(text) => self.ends.banner = Some(text),
-            Observation::Client(name) => self.ends.client_name = Some(name),
+            Observation::Client(word) | Observation::Tag(word) => self.ends.client = Some(word),
             Observation::Id(Direction::ToServer, name) => self.ends.said.client_id = Some(name),
             Observation::Id(Direction::ToClient, name) => self.ends.said.server_id = Some(name),
-            Observation::Tag(tag) => self.ends.tag = Some(tag),
             Observation::Command { verb, is_lower } => self.style(verb, is_lower),
             // After the login STARTTLS is no longer offered by anybody (RFC 3501 §6.2.1).
             Observation::Capabilities(list) if !self.clear.was_let_in => {
@@ -344,14 +392,12 @@ impl Case {
     }
 
     fn style(&mut self, verb: &str, is_lower: bool) {
-        let style = &mut self.ends.style;
-        if style.len() + verb.len() < STYLE_CHARS {
-            match style.is_empty() {
-                // Two or three commands, until it is logged in.
-                true => style.reserve_exact(STYLE_CHARS / 4),
-                false => style.push(' '),
-            }
+        let before = self.ends.style.as_ref().map_or("", Text::as_str);
+        if before.len() + verb.len() < STYLE_CHARS {
+            let mut style = String::with_capacity(STYLE_CHARS);
+            style.extend([before, if before.is_empty() { "" } else { " " }]);
             style.extend(verb.chars().map(|c| if is_lower { c.to_ascii_lowercase() } else { c }));
+            self.ends.style = Some(Text::new(style.as_bytes()));
         }
     }
 
@@ -364,9 +410,9 @@ impl Case {
         }
     }
 
-    /// A finding about this connection as it stands.
+    /// A finding about this connection as it stands; which one that is it is told when it is raised.
     fn finding(&self, id: FindingId, at: PacketRef, offer: Offer) -> Finding {
-        Finding { starttls: Some(self.starttls(offer)), ..Finding::new(id, Some(self.acting()), at, self.confidence) }
+        Finding { starttls: Some(self.starttls(offer)), ..Finding::new(id, None, at, self.confidence) }
     }
 
     fn has_raised(&self, id: FindingId) -> bool {
@@ -387,45 +433,43 @@ impl Case {
             return;
         }
         self.raised |= 1 << finding.id as u8;
+        finding.flow = Some(self.acting(court));
         finding.severity = self.weigh(&finding, court.policy);
         Known { server: finding.server_software, client: finding.client_software } = self.software(court.recogniser);
         if severity::is_exposure(finding.id) {
             let uid = Uid::of(&finding, "");
             finding.uid = Some(uid);
-            if self.related.len() < RELATED && !self.related.contains(&uid) {
-                // Mostly there is one.
-                self.related.reserve_exact(1);
-                self.related.push(uid);
-            }
+            self.exposures.add(uid);
         } else {
-            finding.related = self.related.clone();
+            finding.related = self.exposures.all();
         }
         court.records.push(Record::Finding(Box::new(finding)));
     }
 
     /// The software of both ends, as far as it shows itself by now.
     fn software(&mut self, recogniser: &mut Recogniser) -> Known {
-        let ends = &self.ends;
-        let protocol = self.flow.protocol;
-        let server = *self.known_server.get_or_insert_with(|| {
-            recogniser.server(ServerSigns {
+        let Self { ends, protocol, has_new_signs, known, .. } = self;
+        let protocol = *protocol;
+        let [of_client, of_server] = std::mem::take(has_new_signs);
+        if of_server {
+            known.server = recogniser.server(ServerSigns {
                 protocol,
                 banner: ends.banner.as_ref().map(Text::as_str),
                 capabilities: self.offers.list().map(|list| list.words.as_str()),
                 id: ends.said.server_id.as_ref().map(Text::as_str),
                 reply: None,
-            })
-        });
-        let client = *self.known_client.get_or_insert_with(|| {
-            software::client(ClientSigns {
+            });
+        }
+        if of_client {
+            known.client = software::client(ClientSigns {
                 protocol,
-                name: ends.client_name.as_ref().map(Text::as_str),
+                name: ends.name(protocol).map(Text::as_str),
                 id: ends.said.client_id.as_ref().map(Text::as_str),
-                tag: ends.tag.as_ref().map(Text::as_str),
-                verbs: &ends.style,
-            })
-        });
-        Known { server, client }
+                tag: ends.tag(protocol).map(Text::as_str),
+                verbs: ends.style.as_ref().map_or("", Text::as_str),
+            });
+        }
+        *known
     }
 
     /// One finding for each direction: the first of its overlaps, and how many octets they have.
@@ -452,7 +496,7 @@ impl Case {
 
     fn preauth(&mut self, mark: Mark, court: &mut Court<'_>) {
         self.clear.is_logged_in = true;
-        if !court.policy.spares(&self.flow) {
+        if !court.policy.spares(&court.flow) {
             self.tell(FindingId::ImapPreauthCleartext, mark, court);
         }
     }
@@ -480,7 +524,7 @@ impl Case {
         if step == ContentStep::Passed {
             self.clear.messages = self.clear.messages.saturating_add(1);
         }
-        if self.may_be_transfer() {
+        if self.may_be_transfer(court) {
             if step == ContentStep::Accepted && !self.has_raised(FindingId::MtaCleartextTransfer) {
                 let mut finding = self.finding(FindingId::MtaCleartextTransfer, mark.at, self.offers.at(mark));
                 finding.severity += u8::from(self.offers.ever);
@@ -506,7 +550,7 @@ impl Case {
         let known = self.software(court.recogniser);
         let said = std::mem::take(&mut self.ends.said).into_value();
         let session = Session {
-            flow: self.flow,
+            flow: court.flow,
             end: ending.at,
             packets: ending.packets,
             octets: ending.octets,
@@ -516,7 +560,7 @@ impl Case {
             tls: std::mem::take(&mut self.tls).into_value().facts,
             is_implicit_tls: self.is_implicit_tls,
             is_masked: self.is_masked(),
-            exposed: self.clear.first.map(|mark| mark.at),
+            exposed: self.clear.first,
             logins: self.clear.attempts,
             messages: self.clear.messages,
             coverage,
@@ -525,7 +569,7 @@ impl Case {
             client_software: known.client,
             proxied_client: said.proxied_client,
             banner: self.ends.banner.take(),
-            client_name: self.ends.client_name.take().or(said.client_id),
+            client_name: self.ends.name(self.protocol).cloned().or(said.client_id),
         };
         court.records.push(Record::Session(Box::new(session)));
     }

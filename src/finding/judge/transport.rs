@@ -18,7 +18,7 @@ const RSA_BITS: u32 = 2048;
 impl Case {
     /// A credential or message passed in clear at `mark`. `outcome`: of a login.
     pub(super) fn act_in_clear(&mut self, mark: Mark, outcome: Option<Outcome>, court: &mut Court<'_>) {
-        self.clear.first.get_or_insert(mark);
+        self.clear.first.get_or_insert(mark.at);
         let offer = self.offers.at(mark);
         self.clear.after_offer |= offer == Offer::Offered;
         if self.is_implicit_port && outcome.is_some() {
@@ -70,9 +70,9 @@ impl Case {
         }
         let mut finding = self.finding(FindingId::StarttlsNotOffered, mark.at, Offer::NotOffered);
         // Between servers, and from a server to its own store, TLS is opportunistic or not expected at all.
-        finding.severity = match self.flow.protocol {
+        finding.severity = match self.protocol {
             Protocol::Lmtp => 1,
-            _ if is_login || !self.may_be_transfer() => 3,
+            _ if is_login || !self.may_be_transfer(court) => 3,
             _ => 2,
         };
         self.add_list(&mut finding);
@@ -108,8 +108,8 @@ impl Case {
     }
 
     /// Mail between servers, where TLS is opportunistic (RFC 3207): SMTP on port 25 without a login.
-    pub(super) fn may_be_transfer(&self) -> bool {
-        self.flow.protocol == Protocol::Smtp && self.clear.attempts == 0 && self.acting().server.port == 25
+    pub(super) fn may_be_transfer(&self, court: &Court<'_>) -> bool {
+        self.protocol == Protocol::Smtp && self.clear.attempts == 0 && self.acting(court).server.port == 25
     }
 
     pub(super) fn tls_step(&mut self, mark: Mark, step: TlsStep) {
@@ -177,7 +177,7 @@ impl Case {
         if direction == Direction::ToServer {
             evidence.timing = Some(timing);
             // ManageSieve speaks first under TLS by itself (RFC 5804 §2.2).
-            let may_react = self.flow.protocol != Protocol::ManageSieve;
+            let may_react = self.protocol != Protocol::ManageSieve;
             evidence.server_reacted = Some(self.tls.server_reacted && may_react);
             finding.severity += u8::from(self.tls.server_reacted && may_react);
         }
@@ -206,23 +206,23 @@ impl Case {
     fn settle_certificate(&mut self, court: &mut Court<'_>) {
         let Some(certificate) = &self.tls.facts.certificate else { return };
         let asked = self.tls.facts.hello.as_ref().and_then(|hello| hello.server_name.as_ref());
-        let seen_at = self.tls.begun.map_or(self.flow.start, |mark| mark.at).time.0 / 1_000_000_000;
+        let seen_at = self.tls.begun.map_or(court.flow.start, |mark| mark.at).time.0 / 1_000_000_000;
         let problems = certificate_problems(certificate, asked, i64::try_from(seen_at).unwrap_or(i64::MAX));
         let [(kind, severity), also @ ..] = &problems[..] else { return };
         // Between servers TLS is opportunistic and certificates are mostly not looked at (RFC 7672 §1.3.2).
-        let severity = if self.may_be_transfer() { 1 } else { *severity };
-        let mut finding = self.tls_finding(FindingId::TlsCertificateProblem, kind, severity);
+        let severity = if self.may_be_transfer(court) { 1 } else { *severity };
+        let mut finding = self.tls_finding(FindingId::TlsCertificateProblem, kind, severity, court);
         finding.evidence_mut().also = also.iter().map(|(kind, _)| *kind).collect();
         self.raise(finding, court);
     }
 
     fn tell_tls(&mut self, id: FindingId, kind: &'static str, severity: u8, court: &mut Court<'_>) {
-        let finding = self.tls_finding(id, kind, severity);
+        let finding = self.tls_finding(id, kind, severity, court);
         self.raise(finding, court);
     }
 
-    fn tls_finding(&self, id: FindingId, kind: &'static str, severity: u8) -> Finding {
-        let at = self.tls.begun.map_or(self.flow.start, |mark| mark.at);
+    fn tls_finding(&self, id: FindingId, kind: &'static str, severity: u8, court: &Court<'_>) -> Finding {
+        let at = self.tls.begun.map_or(court.flow.start, |mark| mark.at);
         let mut finding = self.finding(id, at, self.offers.overall());
         finding.severity = severity;
         let evidence = finding.evidence_mut();
@@ -307,7 +307,7 @@ impl Case {
         let ended = is_orderly || ending.end == End::Closed || ending.end == End::Idle;
         let was_unused = self.clear.after_offer || self.clear.first.is_none() && is_orderly;
         if self.offers.ever && is_whole && was_unused && ended {
-            let at = self.clear.first.map_or(ending.at, |mark| mark.at);
+            let at = self.clear.first.unwrap_or(ending.at);
             let mut finding = self.finding(FindingId::StarttlsOfferedUnused, at, Offer::Offered);
             finding.severity = if self.clear.after_offer { 3 } else { 1 };
             self.add_list(&mut finding);
@@ -326,7 +326,7 @@ impl Case {
     /// Mail in clear where TLS should come first; a check that only connects says nothing.
     fn conclude_implicit_port(&mut self, ending: &Ending, court: &mut Court<'_>) {
         let [from_client, _] = ending.octets;
-        if from_client == 0 || self.ends.style.is_empty() || self.has_raised(FindingId::ImplicitTlsPortCleartext) {
+        if from_client == 0 || self.ends.style.is_none() || self.has_raised(FindingId::ImplicitTlsPortCleartext) {
             return;
         }
         let mut finding = self.finding(FindingId::ImplicitTlsPortCleartext, ending.at, self.offers.overall());
