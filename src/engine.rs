@@ -93,16 +93,18 @@ struct Live {
     talk: Talk,
     /// SYNs seen meanwhile: forged, or the ports are used again. The data that follow show which.
     rival: Option<Box<Handshake>>,
-    /// Octets of memory it took when it was last counted.
-    counted: usize,
+    /// Octets of memory it took when it was last counted: bounds of all that it holds keep them far below 4 GiB.
+    counted: u32,
     has_open_login: bool,
-    /// When the oldest client octets came that wait for a reply.
-    waiting_since: Option<Timestamp>,
+    /// When the oldest client octets came that wait for a reply; [`NEVER`] where none do.
+    waiting_since: Timestamp,
 }
+
+/// A time that never comes.
+const NEVER: Timestamp = Timestamp(u64::MAX);
 
 /// What is said on a connection, and by whom.
 struct Talk {
-    key: FlowKey,
     client: Side,
     /// A SYN told who the client is.
     is_sure_of_ends: bool,
@@ -111,7 +113,7 @@ struct Talk {
     has_gap: [bool; 2],
     has_fin: bool,
     vlan: Option<u16>,
-    tunnel: Option<Tunnel>,
+    tunnel: Option<Box<Tunnel>>,
     /// Sequence numbers of the first octets, client and server.
     isns: Option<[u32; 2]>,
     start: PacketRef,
@@ -121,30 +123,37 @@ struct Talk {
     server_captured: bool,
     app: App,
     /// Octets of memory that the case takes.
-    case_octets: usize,
+    case_octets: u32,
     /// What was handed on last.
     tail: Tail,
     /// Copies of octets differ.
     doubt: Option<Box<Doubt>>,
-    /// Octets that were read again for that.
-    reread: u64,
+    /// Octets that were read again for that: 4 GiB at most.
+    reread: u32,
     /// By side: whether checksums tell anything.
     soundness: [Soundness; 2],
     /// Octets of a SYN that the server did not take.
-    syn_refused: u64,
+    syn_refused: u32,
 }
 
-/// Right and wrong checksums among those that were looked at.
+/// Right and wrong checksums among those that were looked at; of very many the share.
 #[derive(Clone, Copy, Default)]
 struct Soundness {
-    right: u32,
-    wrong: u32,
+    right: u16,
+    wrong: u16,
 }
 
 impl Soundness {
+    fn note(&mut self, is_right: bool) {
+        if self.right.max(self.wrong) == u16::MAX {
+            (self.right, self.wrong) = (self.right / 2, self.wrong / 2);
+        }
+        *(if is_right { &mut self.right } else { &mut self.wrong }) += 1;
+    }
+
     /// Where the capturing host sends, the network card fills them in later.
     fn is_offloaded(self) -> bool {
-        u64::from(self.wrong) * 20 > u64::from(self.right) + u64::from(self.wrong) && self.wrong > 1
+        u32::from(self.wrong) * 20 > u32::from(self.right) + u32::from(self.wrong) && self.wrong > 1
     }
 }
 
@@ -320,7 +329,7 @@ impl Engine {
                 live.count(&mut self.shared);
                 if is_own && !segment.payload.is_empty() {
                     live.talk.packets -= 1;
-                    let class = live.push(side, &without_syn(segment), frame, &mut self.shared, records);
+                    let class = live.push(key, side, &without_syn(segment), frame, &mut self.shared, records);
                     self.settle(slot, class);
                 }
             }
@@ -332,7 +341,7 @@ impl Engine {
                 self.begin(slot, key, side, segment, frame, records);
             }
             State::Live(live) => {
-                let class = live.push(side, segment, frame, &mut self.shared, records);
+                let class = live.push(key, side, segment, frame, &mut self.shared, records);
                 self.settle(slot, class);
             }
             State::New | State::Embryo(_) | State::Other => self.begin(slot, key, side, segment, frame, records),
@@ -409,7 +418,7 @@ impl Engine {
         for heard in [Side::A, Side::B].into_iter().filter(|side| chosen.is_some() && handshake.heard[side.index()]) {
             live.connection.mark_captured(heard);
         }
-        let class = live.push(side, segment, frame, &mut self.shared, records);
+        let class = live.push(key, side, segment, frame, &mut self.shared, records);
         self.put(slot, State::Live(live));
         self.settle(slot, class);
     }
@@ -472,10 +481,11 @@ impl Engine {
     }
 
     fn conclude(&mut self, slot: Slot, end: End, records: &mut Vec<Record>) {
+        let key = self.table.key(slot);
         let state = self.table.remove(slot);
         self.shared.octets -= state.counted();
         if let State::Live(live) = state {
-            live.conclude(end, &mut self.shared, records);
+            live.conclude(&key, end, &mut self.shared, records);
         }
     }
 }
@@ -489,7 +499,7 @@ impl State {
         match self {
             Self::New | Self::Other => 0,
             Self::Embryo(_) => size_of::<Handshake>(),
-            Self::Live(live) => live.counted,
+            Self::Live(live) => live.counted as usize,
         }
     }
 }
@@ -554,14 +564,13 @@ impl Live {
             }
         }
         let talk = Talk {
-            key: *key,
             client,
             is_sure_of_ends: chosen.is_some(),
             is_midstream: chosen.is_none(),
             has_gap: [false; 2],
             has_fin: false,
             vlan: segment.vlans[0],
-            tunnel: segment.tunnel,
+            tunnel: segment.tunnel.map(Box::new),
             isns: chosen
                 .and_then(|chosen| Some([chosen.first[client.index()]?.0, chosen.first[client.other().index()]?.0])),
             start: chosen.map_or(frame.at, |chosen| chosen.start),
@@ -577,11 +586,12 @@ impl Live {
             soundness: [Soundness::default(); 2],
             syn_refused: 0,
         };
-        Self { connection, talk, rival: None, counted: 0, has_open_login: false, waiting_since: None }
+        Self { connection, talk, rival: None, counted: 0, has_open_login: false, waiting_since: NEVER }
     }
 
     fn push(
         &mut self,
+        key: &FlowKey,
         side: Side,
         segment: &Segment<'_>,
         frame: &Frame<'_>,
@@ -597,13 +607,13 @@ impl Live {
             return if segment.flags.has(Flags::FIN | Flags::RST) { Class::Reset } else { Class::Settled };
         }
         // Client octets have waited too long for the reply that explains them.
-        let is_overdue = self.waiting_since.is_some_and(|since| frame.clock.since(since) > REPLY_WAIT_NS);
+        let is_overdue = frame.clock.since(self.waiting_since) > REPLY_WAIT_NS;
         // What neither has octets nor sets any free adds none.
         let may_add = !segment.payload.is_empty() || is_overdue || self.connection.has_waiting();
         let origin = talk.origin(side, segment, &mut shared.counters.stream);
         let Shared { settings, pool, counters, out, doubts, recogniser, .. } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
-        let mut feed = Feed { talk, settings, out, recogniser, records, doubts, at: frame.at, origin };
+        let mut feed = Feed { talk, key, settings, out, recogniser, records, doubts, at: frame.at, origin };
         if is_overdue {
             feed.give_up_waiting();
         }
@@ -632,16 +642,17 @@ impl Live {
 
     /// Counts what it takes anew.
     fn count(&mut self, shared: &mut Shared) {
-        shared.octets -= self.counted;
+        shared.octets -= self.counted as usize;
         let load = self.load();
-        (self.counted, self.has_open_login, self.waiting_since) =
-            (load.octets, load.has_open_login, load.waiting_since.map(|mark| mark.at.time));
-        shared.octets += self.counted;
+        self.counted = u32::try_from(load.octets).unwrap_or(u32::MAX);
+        self.has_open_login = load.has_open_login;
+        self.waiting_since = load.waiting_since.map_or(NEVER, |mark| mark.at.time);
+        shared.octets += self.counted as usize;
     }
 
     /// What it holds, all of it included.
     fn load(&self) -> Load {
-        let Talk { app, tail, doubt, case_octets, .. } = &self.talk;
+        let Talk { app, tail, doubt, case_octets, tunnel, .. } = &self.talk;
         let app = match app {
             App::Probing(probe) => Load { octets: probe.octets(), ..Load::default() },
             App::Mail(detector, _) => detector.load(),
@@ -649,9 +660,11 @@ impl Live {
         };
         let doubt = doubt.as_ref().map_or(0, |doubt| doubt.octets());
         let rival = self.rival.as_ref().map_or(0, |_| size_of::<Handshake>());
+        let tunnel = tunnel.as_ref().map_or(0, |_| size_of::<Tunnel>());
+        let case = *case_octets as usize;
         // What the allocator adds to a dozen blocks.
         const BLOCKS: usize = 256;
-        Load { octets: size_of::<Self>() + BLOCKS + case_octets + tail.held() + doubt + rival + app.octets, ..app }
+        Load { octets: size_of::<Self>() + BLOCKS + case + tail.held() + doubt + rival + tunnel + app.octets, ..app }
     }
 
     /// A SYN inside the connection moves nothing (RFC 5961 §4), but a late SYN-ACK tells that the server is captured,
@@ -667,7 +680,7 @@ impl Live {
         if is_unknown && peer.is_some_and(answers) {
             self.connection.place(side, first);
             if segment.ack == peer {
-                self.talk.syn_refused = sent;
+                self.talk.syn_refused = u32::try_from(sent).unwrap_or(u32::MAX);
             }
             // Records name a flow alike from the first to the last.
             let may_tell = side != self.talk.client && matches!(self.talk.app, App::Probing(_));
@@ -693,7 +706,7 @@ impl Live {
         rival.is_some_and(|rival| rival.continued_by(side, segment, is_over))
     }
 
-    fn conclude(mut self: Box<Self>, end: End, shared: &mut Shared, records: &mut Vec<Record>) {
+    fn conclude(mut self: Box<Self>, key: &FlowKey, end: End, shared: &mut Shared, records: &mut Vec<Record>) {
         let end = match end {
             End::CaptureEnded | End::Idle if self.connection.is_finished() || self.connection.was_reset() => {
                 End::Closed
@@ -704,7 +717,7 @@ impl Live {
         let Shared { settings, pool, counters, out, doubts, recogniser, .. } = shared;
         let mut env = Env { pool, counts: &mut counters.stream };
         let mut feed =
-            Feed { talk: &mut self.talk, settings, out, recogniser, records, doubts, at: last, origin: None };
+            Feed { talk: &mut self.talk, key, settings, out, recogniser, records, doubts, at: last, origin: None };
         if !matches!(feed.talk.app, App::Done(_)) || feed.talk.doubt.is_some() {
             self.connection.finish(last, &mut env, &mut feed);
         }
@@ -712,7 +725,7 @@ impl Live {
         feed.end(end);
         let captured = [self.talk.client, self.talk.client.other()].map(|side| self.connection.is_captured(side));
         let talk = self.talk;
-        let flow = talk.protocol().map(|protocol| talk.flow(protocol));
+        let flow = talk.protocol().map(|protocol| talk.flow(key, protocol));
         let ending = Ending {
             end,
             at: talk.last,
@@ -755,24 +768,27 @@ impl Talk {
         }
     }
 
-    fn flow(&self, protocol: Protocol) -> Flow {
+    fn flow(&self, key: &FlowKey, protocol: Protocol) -> Flow {
         Flow {
-            client: self.key.endpoint(self.client),
-            server: self.key.endpoint(self.client.other()),
+            client: key.endpoint(self.client),
+            server: key.endpoint(self.client.other()),
             start: self.start,
             protocol,
             vlan: self.vlan,
-            tunnel: self.tunnel,
+            tunnel: self.tunnel.as_deref().copied(),
             isns: self.isns,
         }
     }
 
     /// Whether what is kept may be read so many times more. What an attacker sends must not cost many times what it is.
     fn may_reread(&mut self, readings: u64) -> bool {
-        let cost = readings * self.tail.len();
-        let is_within = self.reread + cost <= REREAD_OCTETS + REREAD_TIMES * self.octets.iter().sum::<u64>();
-        self.reread += if is_within { cost } else { 0 };
-        is_within
+        let reread = u64::from(self.reread) + readings * self.tail.len();
+        let most = REREAD_OCTETS + REREAD_TIMES * self.octets.iter().sum::<u64>();
+        match u32::try_from(reread) {
+            Ok(fits) if reread <= most => self.reread = fits,
+            _ => return false,
+        }
+        true
     }
 
     /// Nothing more is read, in no reading.
@@ -792,14 +808,9 @@ impl Talk {
         }
         let is_short = !self.tail.is_short && segment.payload.len() <= CHECKED_OCTETS;
         let is_sound = if is_short { segment.checksum_is_right() } else { None };
-        let soundness = &mut self.soundness[side.index()];
-        match is_sound {
-            Some(true) => soundness.right += 1,
-            Some(false) => {
-                soundness.wrong += 1;
-                counts.unsound += 1;
-            }
-            None => {}
+        if let Some(is_right) = is_sound {
+            self.soundness[side.index()].note(is_right);
+            counts.unsound += u64::from(!is_right);
         }
         Some(Origin { ttl: segment.ttl, vlan: segment.vlans[0], stamp: segment.timestamp(), is_sound })
     }

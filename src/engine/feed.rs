@@ -10,12 +10,13 @@ use crate::limits::{CONFLICTS, DOUBTS};
 use crate::mail::{
     Confidence, End, Interest, Known, Observation, Out, Outcome, Probe, Protocol, Released, Start, Verdict,
 };
-use crate::stream::{Direction, Mark, Overlap, Receiver, Side};
+use crate::stream::{Direction, FlowKey, Mark, Overlap, Receiver, Side};
 use crate::wire::PacketRef;
 
 /// Takes the pieces of one connection.
 pub(super) struct Feed<'a> {
     pub(super) talk: &'a mut Talk,
+    pub(super) key: &'a FlowKey,
     pub(super) settings: &'a Settings,
     pub(super) out: &'a mut Out,
     pub(super) recogniser: &'a mut Recogniser,
@@ -208,7 +209,7 @@ impl Feed<'_> {
             // A receiver drops what is stamped earlier than what it has (RFC 7323 §5.3).
             _ if overlap.is_older == Some(true) => Trust::First,
             // The server did not take the data of the SYN, and has them sent again.
-            _ if overlap.begin < *syn_refused && side == *client => Trust::Last,
+            _ if overlap.begin < u64::from(*syn_refused) && side == *client => Trust::Last,
             // Where checksums are left to the network card, those of what it sends are never right.
             _ if soundness[side.index()].is_offloaded() => Trust::Neither,
             [Some(true) | None, Some(false)] => Trust::First,
@@ -344,13 +345,17 @@ impl Feed<'_> {
         }
     }
 
+    fn port(&self, side: Side) -> u16 {
+        self.key.endpoint(side).port
+    }
+
     fn is_hinted(&self) -> bool {
-        let port = self.talk.key.endpoint(self.talk.client.other()).port;
+        let port = self.port(self.talk.client.other());
         self.settings.ports.hint(port).is_some()
     }
 
     fn ask(&self, probe: &Probe, is_final: bool) -> Verdict {
-        let ports = [self.talk.client, self.talk.client.other()].map(|side| self.talk.key.endpoint(side).port);
+        let ports = [self.talk.client, self.talk.client.other()].map(|side| self.port(side));
         let hint = self.settings.ports.hint(ports[1]);
         let Talk { is_midstream, is_sure_of_ends, .. } = *self.talk;
         probe.judge(&Known { hint, ports, is_midstream, is_sure_of_ends }, is_final)
@@ -381,7 +386,7 @@ impl Feed<'_> {
             Verdict::Undecided | Verdict::NotMail => {}
             Verdict::Mail { protocol, confidence, is_swapped } => self.follow(protocol, confidence, is_swapped),
             Verdict::Tls => {
-                let port = self.talk.key.endpoint(self.talk.client.other()).port;
+                let port = self.port(self.talk.client.other());
                 let (Some(hint), Some(probe)) = (self.settings.ports.hint(port), self.take_probe()) else { return };
                 let released = probe.release_tls(self.out);
                 let case = Case::new(hint.protocol, Confidence::Probable, true, true);
@@ -402,7 +407,7 @@ impl Feed<'_> {
         }
         let start = Start { is_midstream: self.talk.is_midstream, server_captured: self.talk.server_captured };
         let released = probe.release(protocol, start, is_swapped, self.out);
-        let port = self.talk.key.endpoint(self.talk.client.other()).port;
+        let port = self.port(self.talk.client.other());
         let is_implicit_port = self.settings.ports.hint(port).is_some_and(|hint| hint.is_implicit_tls);
         let case = Case::new(protocol, confidence, false, is_implicit_port);
         self.talk.app = App::Mail(released.detector, Box::new(case));
@@ -432,7 +437,7 @@ impl Feed<'_> {
     /// Lets the case judge what was noted.
     pub(super) fn judge(&mut self) {
         let Some(protocol) = self.talk.protocol() else { return };
-        let flow = self.talk.flow(protocol);
+        let flow = self.talk.flow(self.key, protocol);
         if let App::Mail(_, case) | App::Done(case) = &mut self.talk.app {
             let mut court = Court {
                 flow,
@@ -448,7 +453,7 @@ impl Feed<'_> {
                     self.talk.tail.shorten();
                 }
             }
-            self.talk.case_octets = case.octets();
+            self.talk.case_octets = u32::try_from(case.octets()).unwrap_or(u32::MAX);
         }
     }
 

@@ -4,8 +4,8 @@
 //! acknowledges octets of the other direction which were captured later is handed over after them; if they were
 //! never captured, after a bound. A RST or SYN that the ends ignored moves nothing (RFC 9293 §3.10.7.4).
 
-use super::half::Half;
-use super::reorder::Pool;
+use super::half::{ENDLESS, Half};
+use super::reorder::{Pool, Run};
 use super::{Mark, Side};
 use crate::limits::{
     LINGER_NS, PRESUMED_LOST_NS, PRESUMED_LOST_OCTETS, PRESUMED_LOST_SEGMENTS, PROVED_LOST_NS, PROVED_LOST_SEGMENTS,
@@ -102,9 +102,9 @@ struct Reset {
 #[derive(Default)]
 pub struct Connection {
     halves: [Half; 2],
-    stuck: Option<Stuck>,
+    stuck: Option<Box<Stuck>>,
     /// Set by an exact RST; cleared when the stream goes on.
-    reset: Option<Reset>,
+    reset: Option<Box<Reset>>,
 }
 
 /// What stands in the way of waiting octets.
@@ -160,19 +160,19 @@ impl Connection {
     /// Whether both sides said all they had to say.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.halves.iter().all(|half| half.fin.is_some_and(|fin| half.next >= fin))
+        self.halves.iter().all(Half::is_finished)
     }
 
     /// Whether any side sent its FIN and all before it was handed over.
     #[must_use]
     pub fn has_fin(&self) -> bool {
-        self.halves.iter().any(|half| half.fin.is_some_and(|fin| half.next >= fin))
+        self.halves.iter().any(Half::is_finished)
     }
 
     /// Whether the flow ended, so that a SYN on the same ports begins another one.
     #[must_use]
     pub fn is_over(&self, clock: Timestamp) -> bool {
-        self.is_finished() || self.reset.is_some_and(|reset| clock.since(reset.since) > LINGER_NS)
+        self.is_finished() || self.reset.as_ref().is_some_and(|reset| clock.since(reset.since) > LINGER_NS)
     }
 
     /// Whether a RST that the ends may have obeyed was the last word.
@@ -205,7 +205,7 @@ impl Connection {
         let before = self.octets();
         self.take(side, segment, at, clock, env, receiver);
         env.counts.octets += self.octets() - before;
-        if let Some(reset) = self.reset {
+        if let Some(reset) = &self.reset {
             // The hosts ignored it: its sender goes on, or the other end has seen that it went on.
             let half = &self.halves[reset.by.index()];
             if half.next > reset.end || half.acked > reset.end + 1 {
@@ -274,12 +274,12 @@ impl Connection {
         }
         for side in [Side::A, Side::B] {
             let half = &self.halves[side.index()];
-            let end = match half.fin {
-                Some(fin) if fin - half.next <= REORDER_OCTETS as u64 => fin,
-                // So far off that only an acknowledgement makes it believable.
-                Some(fin) => half.acked.min(fin),
+            let end = match half.end {
                 // The last acknowledged number may be the FIN's own, which was not captured.
-                None => half.acked.saturating_sub(1),
+                ENDLESS => half.acked.saturating_sub(1),
+                fin if fin - half.next <= REORDER_OCTETS as u64 => fin,
+                // So far off that only an acknowledgement makes it believable.
+                fin => half.acked.min(fin),
             };
             if half.captured && end > half.next {
                 self.declare_gap(side, end, at, env, receiver);
@@ -338,7 +338,7 @@ impl Connection {
         let peer = &self.halves[side.other().index()];
         let Some(seen) = seen.filter(|_| peer.captured) else { return true };
         // A FIN takes a number and has no octet.
-        let octets = if peer.fin.is_some_and(|fin| seen == fin + 1) { seen - 1 } else { seen };
+        let octets = if seen.checked_sub(1) == Some(peer.end) { peer.end } else { seen };
         octets <= peer.next
     }
 
@@ -379,7 +379,7 @@ impl Connection {
         match stored {
             Ok(()) => {
                 env.counts.reordered += 1;
-                half.ahead = None;
+                reorder.ahead = None;
             }
             Err(_) => self.overflow(side, offset, fresh, mark, env, receiver),
         }
@@ -397,20 +397,22 @@ impl Connection {
         receiver: &mut impl Receiver,
     ) {
         let half = &mut self.halves[side.index()];
+        let Some(reorder) = half.reorder.as_mut() else { return };
         let end = offset + octets.len() as u64;
-        let (begin, run) = match half.ahead.as_deref().copied() {
-            Some((begin, at, run)) if at.abs_diff(offset) <= PRESUMED_LOST_OCTETS as u64 => (begin, run + 1),
+        let (begin, segments) = match reorder.ahead {
+            Some(run) if run.end.abs_diff(offset) <= PRESUMED_LOST_OCTETS as u64 => (run.begin, run.segments + 1),
             _ => (offset, 1),
         };
-        half.ahead = Some(Box::new((begin, end, run)));
+        reorder.ahead = Some(Run { begin, end, segments });
         env.counts.wild += 1;
         // What is forged the other end does not acknowledge.
         let is_heard = half.acked > begin || !self.halves[side.other().index()].captured;
-        if run < RESYNC_SEGMENTS || !is_heard {
+        if segments < RESYNC_SEGMENTS || !is_heard {
             return;
         }
-        let half = &mut self.halves[side.index()];
-        half.ahead = None;
+        if let Some(reorder) = &mut self.halves[side.index()].reorder {
+            reorder.ahead = None;
+        }
         while let Some(obstacle) = self.obstacle() {
             self.overcome(&obstacle, env, receiver);
             self.drain(env, receiver);
@@ -465,8 +467,8 @@ impl Connection {
         let from = half.next;
         reorder.pop(|offset, octets, mark| receiver.data(side, offset, octets, mark));
         let taken = reorder.front() - from;
-        half.advance(taken);
         half.reorder = Some(reorder);
+        half.advance(taken);
     }
 
     /// What the earliest captured of the waiting octets wait for.
@@ -526,13 +528,11 @@ impl Connection {
         let missing = self.obstacle().map(|obstacle| match obstacle {
             Obstacle::Hole(side, _) | Obstacle::Cycle(side) => (side, self.halves[side.index()].next),
         });
-        self.stuck = match (missing, self.stuck) {
-            (None, _) => None,
-            (Some(missing), Some(stuck)) if missing == (stuck.side, stuck.next) => {
-                Some(Stuck { segments: stuck.segments + 1, ..stuck })
-            }
-            (Some((side, next)), _) => Some(Stuck { side, next, segments: 1, since: clock }),
-        };
+        match (missing, &mut self.stuck) {
+            (None, stuck) => *stuck = None,
+            (Some(missing), Some(stuck)) if missing == (stuck.side, stuck.next) => stuck.segments += 1,
+            (Some((side, next)), stuck) => *stuck = Some(Box::new(Stuck { side, next, segments: 1, since: clock })),
+        }
     }
 
     /// Gives up waiting when a bound is reached; called before new octets are looked at, except that a hole is not
@@ -544,7 +544,7 @@ impl Connection {
         env: &mut Env<'_>,
         receiver: &mut impl Receiver,
     ) {
-        while let Some(stuck) = self.stuck {
+        while let Some(stuck) = self.stuck.as_deref().copied() {
             let Some(obstacle) = self.obstacle() else { return };
             if !self.is_overdue(&obstacle, stuck, clock) || filled.is_some_and(|side| obstacle.is_hole_of(side)) {
                 return;
@@ -581,7 +581,8 @@ impl Connection {
         // One further when the FIN before it took a number.
         let is_next = matches!(delta, 0 | 1) || u64::try_from(delta).is_ok_and(|delta| half.next + delta == end);
         if is_next || !half.placed {
-            self.reset.get_or_insert(Reset { by: side, end: end.max(half.acked), since: clock });
+            let end = end.max(half.acked);
+            self.reset.get_or_insert_with(|| Box::new(Reset { by: side, end, since: clock }));
         } else {
             env.counts.rst_ignored += 1;
         }

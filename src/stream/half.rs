@@ -7,7 +7,6 @@ use crate::limits::{GREETING_OCTETS, WILD_OFFSET};
 use crate::wire::{Flags, Segment, SeqNumber};
 
 /// One side's octets.
-#[derive(Default)]
 pub(super) struct Half {
     /// A segment of this side was captured.
     pub(super) captured: bool,
@@ -21,17 +20,39 @@ pub(super) struct Half {
     pub(super) next: u64,
     /// Highest offset the other side acknowledged.
     pub(super) acked: u64,
-    /// Offset after the last octet, once a FIN said so.
-    pub(super) fin: Option<u64>,
+    /// Offset after the last octet, once a FIN said so; until then [`ENDLESS`].
+    pub(super) end: u64,
     pub(super) reorder: Option<Box<Reorder>>,
-    /// A run of segments beyond the window: where it began, where it stands, and its length in segments.
-    pub(super) ahead: Option<Box<(u64, u64, u32)>>,
     /// The other side acknowledged all up to `next` and no more while octets were waiting above: it does not have
     /// what is missing either, so that will be sent again, or what waits is forged.
     pub(super) denied: bool,
 }
 
+/// An end that no stream comes to.
+pub(super) const ENDLESS: u64 = u64::MAX;
+
+impl Default for Half {
+    fn default() -> Self {
+        Self {
+            captured: false,
+            seq: SeqNumber::default(),
+            placed: false,
+            is_presumed: false,
+            next: 0,
+            acked: 0,
+            end: ENDLESS,
+            reorder: None,
+            denied: false,
+        }
+    }
+}
+
 impl Half {
+    /// Whether it has said all it had to say.
+    pub(super) fn is_finished(&self) -> bool {
+        self.next >= self.end
+    }
+
     /// The offset that a sequence number means; `None` when it is too far off. A side of which nothing is captured
     /// stands where it was last acknowledged.
     pub(super) fn offset_of(&self, number: SeqNumber) -> Option<i64> {
@@ -79,7 +100,7 @@ impl Half {
     /// The first end counts, since what is forged may lie anywhere ahead; one that octets went beyond was none.
     pub(super) fn note_fin(&mut self, end: i64) {
         let Some(end) = u64::try_from(end).ok().filter(|end| *end >= self.next) else { return };
-        self.fin = Some(self.fin.map_or(end, |known| known.min(end)));
+        self.end = self.end.min(end);
     }
 
     /// Cuts off what lies before the start of the stream. `None`: nothing in it is new.
@@ -87,7 +108,7 @@ impl Half {
         let len = i64::from(segment.payload_len);
         let next = i64::try_from(self.next).ok()?;
         // A keep-alive's one octet (RFC 9293 §3.8.4) stands before `next`, or in the place of an acknowledged FIN.
-        let is_after_fin = len == 1 && self.fin.is_some_and(|fin| fin == self.next && fin + 1 == self.acked);
+        let is_after_fin = len == 1 && self.end == self.next && self.next + 1 == self.acked;
         if len > 0 && (place + len <= next || is_after_fin) && !segment.flags.has(Flags::FIN) {
             return None;
         }
@@ -109,9 +130,13 @@ impl Half {
 
     pub(super) fn advance(&mut self, len: u64) {
         self.next += len;
-        self.ahead = None;
         self.denied = false;
-        self.fin = self.fin.filter(|fin| *fin >= self.next);
+        if let Some(reorder) = &mut self.reorder {
+            reorder.ahead = None;
+        }
+        if self.end < self.next {
+            self.end = ENDLESS;
+        }
         // Wrapping is the arithmetic of sequence numbers; lengths above 4 GiB wrap with it.
         self.seq = self.seq.advance(len as u32);
     }

@@ -25,6 +25,19 @@ pub(super) struct Reorder {
     /// Sorted by offset, disjoint.
     pieces: Vec<Piece>,
     front: u64,
+    /// Since octets were last stored or handed over.
+    pub(super) ahead: Option<Run>,
+}
+
+/// A run of segments beyond the window.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    /// Where it began.
+    pub(super) begin: u64,
+    /// Where it stands.
+    pub(super) end: u64,
+    /// Its length.
+    pub(super) segments: u32,
 }
 
 /// Why octets could not be stored.
@@ -33,7 +46,8 @@ pub(super) struct Full;
 
 impl Reorder {
     fn new() -> Self {
-        Self { ring: RingBuffer::new(vec![0; REORDER_OCTETS]), holes: Assembler::new(), pieces: Vec::new(), front: 0 }
+        let (ring, holes) = (RingBuffer::new(vec![0; REORDER_OCTETS]), Assembler::new());
+        Self { ring, holes, pieces: Vec::new(), front: 0, ahead: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -185,6 +199,7 @@ impl Reorder {
         }
         self.ring.clear();
         self.holes.clear();
+        self.ahead = None;
     }
 }
 
