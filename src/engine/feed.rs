@@ -157,7 +157,7 @@ impl Feed<'_> {
             return;
         }
         let begin = copy.offset + copy.differing.start as u64;
-        let first = self.talk.tail.origin(side, begin).copied();
+        let first = self.talk.tail.origin(side, begin);
         let [before, later] = [first.and_then(|piece| piece.origin), self.origin];
         let elsewhere = |a: Origin, b: Origin| a.vlan != b.vlan || a.ttl != b.ttl;
         let is_elsewhere = before.zip(later).is_some_and(|(a, b)| elsewhere(a, b))

@@ -3,7 +3,9 @@
 
 use crate::limits::{TAIL_OCTETS, TAIL_PIECES};
 use crate::stream::{Mark, Side};
+use crate::wire::{PacketRef, Timestamp};
 use std::collections::VecDeque;
+use std::ops::Range;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Where a segment was caught, as far as that tells one copy from another.
@@ -17,6 +19,7 @@ pub(super) struct Origin {
     pub(super) is_sound: Option<bool>,
 }
 
+/// What came in one piece.
 #[derive(Clone, Copy)]
 pub(super) struct Piece {
     pub(super) side: Side,
@@ -27,116 +30,228 @@ pub(super) struct Piece {
     pub(super) origin: Option<Origin>,
 }
 
-/// The octets of one side from `begin` on.
-#[derive(Default)]
-struct Octets {
-    begin: u64,
-    kept: Zeroizing<Vec<u8>>,
+/// A piece as it is kept, for each open flow has some: half its size.
+#[derive(Clone, Copy)]
+struct Packed {
+    offset: u64,
+    /// [`UNSEEN`] where that is not known.
+    seen: u64,
+    time: Timestamp,
+    number: u64,
+    input: u32,
+    len: u32,
+    whence: Whence,
 }
 
-impl Octets {
-    /// Other octets in place of all; those of the same length, as in the middle of a message, over the old ones.
-    fn replace(&mut self, fresh: &[u8]) {
-        let common = self.kept.len().min(fresh.len());
-        self.kept[..common].copy_from_slice(&fresh[..common]);
-        self.kept[common..].zeroize();
-        self.kept.truncate(common);
-        self.append(&fresh[common..]);
+/// No place that a stream comes to.
+const UNSEEN: u64 = u64::MAX;
+
+const _: () = assert!(size_of::<Packed>() == 48);
+
+/// Side and origin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Whence {
+    stamp: u32,
+    vlan: u16,
+    ttl: u8,
+    has: u8,
+}
+
+/// What a piece has, and is.
+mod has {
+    pub(super) const SIDE_B: u8 = 1;
+    pub(super) const GAP: u8 = 2;
+    pub(super) const ORIGIN: u8 = 4;
+    pub(super) const VLAN: u8 = 8;
+    pub(super) const STAMP: u8 = 16;
+    pub(super) const CHECKED: u8 = 32;
+    pub(super) const SOUND: u8 = 64;
+}
+
+impl Whence {
+    fn new(side: Side, is_gap: bool, origin: Option<Origin>) -> Self {
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        let own = bit(side == Side::B, has::SIDE_B) | bit(is_gap, has::GAP);
+        let Some(Origin { ttl, vlan, stamp, is_sound }) = origin else {
+            return Self { stamp: 0, vlan: 0, ttl: 0, has: own };
+        };
+        let tags = bit(vlan.is_some(), has::VLAN) | bit(stamp.is_some(), has::STAMP);
+        let sums = bit(is_sound.is_some(), has::CHECKED) | bit(is_sound == Some(true), has::SOUND);
+        let (vlan, stamp) = (vlan.unwrap_or(0), stamp.unwrap_or(0));
+        Self { stamp, vlan, ttl, has: own | has::ORIGIN | tags | sums }
     }
 
-    fn append(&mut self, fresh: &[u8]) {
-        let len = self.kept.len() + fresh.len();
-        // Grown by hand: a buffer that grows by itself leaves its old copy behind.
-        if self.kept.capacity() < len {
-            let mut grown = Zeroizing::new(Vec::with_capacity((2 * self.kept.len()).max(len).max(SHORT)));
-            grown.extend_from_slice(&self.kept);
-            self.kept = grown;
+    fn has(self, bit: u8) -> bool {
+        self.has & bit != 0
+    }
+
+    fn side(self) -> Side {
+        if self.has(has::SIDE_B) { Side::B } else { Side::A }
+    }
+
+    fn origin(self) -> Option<Origin> {
+        self.has(has::ORIGIN).then(|| Origin {
+            ttl: self.ttl,
+            vlan: self.has(has::VLAN).then_some(self.vlan),
+            stamp: self.has(has::STAMP).then_some(self.stamp),
+            is_sound: self.has(has::CHECKED).then(|| self.has(has::SOUND)),
+        })
+    }
+}
+
+impl Packed {
+    fn end(&self) -> u64 {
+        self.offset + u64::from(self.len)
+    }
+
+    fn unpacked(&self) -> Piece {
+        let Self { offset, seen, time, number, input, len, whence } = *self;
+        let at = PacketRef { time, input, number };
+        Piece {
+            side: whence.side(),
+            offset,
+            len: len.into(),
+            is_gap: whence.has(has::GAP),
+            mark: Mark { at, seen: (seen != UNSEEN).then_some(seen), end: 0 },
+            origin: whence.origin(),
         }
-        self.kept.extend_from_slice(fresh);
-    }
-
-    fn drop_first(&mut self, count: usize) {
-        let rest = self.kept.len() - count;
-        self.kept.copy_within(count.., 0);
-        self.kept[rest..].zeroize();
-        self.kept.truncate(rest);
-        self.begin += count as u64;
     }
 }
 
+/// Invariant: of each side the octets are kept that were handed on last, without a hole.
 #[derive(Default)]
 pub(super) struct Tail {
-    pieces: VecDeque<Piece>,
-    octets: [Octets; 2],
+    pieces: VecDeque<Packed>,
+    /// Of side A, then of side B: one buffer for both.
+    kept: Zeroizing<Vec<u8>>,
+    /// How many of them are of side A.
+    of_a: usize,
+    /// By side: where its octets begin.
+    begin: [u64; 2],
     /// Something was let go: it does not begin where the connection does.
     pub(super) is_cut: bool,
     /// A login was accepted: what is said from now on is worth less.
     pub(super) is_short: bool,
 }
 
-/// Of a connection that is logged in.
+/// Octets of each side of a connection that is logged in.
 const SHORT: usize = 128;
 /// Pieces of it.
 const SHORT_PIECES: usize = 4;
+/// Octets that there is room for at first: a short login.
+const ROOM: usize = 64;
 
 impl Tail {
     fn limit(&self) -> usize {
         if self.is_short { SHORT } else { TAIL_OCTETS }
     }
 
+    /// Where the octets of a side lie.
+    #[inline]
+    fn range(&self, side: Side) -> Range<usize> {
+        match side {
+            Side::A => 0..self.of_a,
+            Side::B => self.of_a..self.kept.len(),
+        }
+    }
+
     /// Octets that are handed on.
     #[inline]
     pub(super) fn push(&mut self, side: Side, offset: u64, octets: &[u8], mark: Mark, origin: Option<Origin>) {
         let limit = self.limit();
-        let own = &mut self.octets[side.index()];
+        let kept = self.range(side).len();
         let fresh = &octets[octets.len().saturating_sub(limit)..];
-        let begins_anew = fresh.len() < octets.len() || own.begin + own.kept.len() as u64 != offset;
+        let begins_anew = fresh.len() < octets.len() || self.begin[side.index()] + kept as u64 != offset;
         self.is_cut |= fresh.len() < octets.len();
         if begins_anew {
-            self.is_cut |= !own.kept.is_empty();
-            own.begin = offset + (octets.len() - fresh.len()) as u64;
-            own.replace(fresh);
+            self.is_cut |= kept > 0;
+            self.replace(side, fresh);
+            self.begin[side.index()] = offset + (octets.len() - fresh.len()) as u64;
         } else {
-            if own.kept.len() + fresh.len() > 2 * limit {
-                own.drop_first(own.kept.len() - (limit - fresh.len()));
+            if kept + fresh.len() > 2 * limit {
+                self.drop_first(side, kept - (limit - fresh.len()));
                 self.is_cut = true;
             }
-            own.append(fresh);
+            self.append(side, fresh);
         }
+        let (seen, whence) = (mark.seen.unwrap_or(UNSEEN), Whence::new(side, false, origin));
         if let Some(last) = self.pieces.back_mut()
-            && (last.side, last.is_gap, last.mark.seen, last.origin) == (side, false, mark.seen, origin)
-            && last.offset + last.len == offset
+            && (last.whence, last.seen, last.end()) == (whence, seen, offset)
+            && let Some(len) = u32::try_from(octets.len()).ok().and_then(|len| last.len.checked_add(len))
         {
-            last.len += octets.len() as u64;
+            last.len = len;
             return;
         }
-        self.add(Piece { side, offset, len: octets.len() as u64, is_gap: false, mark, origin });
+        self.add(offset, octets.len() as u64, mark, whence);
     }
 
     pub(super) fn push_gap(&mut self, side: Side, offset: u64, len: u64, mark: Mark) {
-        self.octets[side.index()] = Octets { begin: offset + len, kept: Zeroizing::default() };
+        self.drop_first(side, self.range(side).len());
+        self.begin[side.index()] = offset + len;
         self.is_cut |= offset > 0;
-        self.add(Piece { side, offset, len, is_gap: true, mark, origin: None });
+        self.add(offset, len, mark, Whence::new(side, true, None));
     }
 
-    fn add(&mut self, piece: Piece) {
+    fn add(&mut self, offset: u64, len: u64, mark: Mark, whence: Whence) {
         let limit = if self.is_short { SHORT_PIECES } else { TAIL_PIECES };
         while self.pieces.len() >= limit {
             self.pieces.pop_front();
             self.is_cut = true;
         }
-        self.pieces.push_back(piece);
+        let PacketRef { time, input, number } = mark.at;
+        // No gap is longer than sequence numbers reach.
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let seen = mark.seen.unwrap_or(UNSEEN);
+        self.pieces.push_back(Packed { offset, seen, time, number, input, len, whence });
+    }
+
+    /// Other octets in place of all of a side; those of the same length, as in the middle of a message, over the old ones.
+    fn replace(&mut self, side: Side, fresh: &[u8]) {
+        self.drop_first(side, self.range(side).len().saturating_sub(fresh.len()));
+        let old = self.range(side);
+        let (over, rest) = fresh.split_at(old.len());
+        self.kept[old].copy_from_slice(over);
+        self.append(side, rest);
+    }
+
+    fn append(&mut self, side: Side, fresh: &[u8]) {
+        let (at, before) = (self.range(side).end, self.kept.len());
+        let len = before + fresh.len();
+        // Grown by hand: a buffer that grows by itself leaves its old copy behind.
+        if self.kept.capacity() < len {
+            let mut grown = Zeroizing::new(Vec::with_capacity((2 * before).max(len).max(ROOM)));
+            grown.extend_from_slice(&self.kept);
+            self.kept = grown;
+        }
+        self.kept.extend_from_slice(fresh);
+        if at < before {
+            self.kept.copy_within(at..before, at + fresh.len());
+            self.kept[at..at + fresh.len()].copy_from_slice(fresh);
+        }
+        self.of_a += if side == Side::A { fresh.len() } else { 0 };
+    }
+
+    fn drop_first(&mut self, side: Side, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let from = self.range(side).start;
+        let rest = self.kept.len() - count;
+        self.kept.copy_within(from + count.., from);
+        self.kept[rest..].zeroize();
+        self.kept.truncate(rest);
+        self.begin[side.index()] += count as u64;
+        self.of_a -= if side == Side::A { count } else { 0 };
     }
 
     /// Octets that are kept.
     pub(super) fn len(&self) -> u64 {
-        self.octets.iter().map(|own| own.kept.len() as u64).sum()
+        self.kept.len() as u64
     }
 
     /// Octets of memory besides its own.
     pub(super) fn held(&self) -> usize {
-        let kept: usize = self.octets.iter().map(|own| own.kept.capacity()).sum();
-        kept + self.pieces.capacity() * size_of::<Piece>()
+        self.kept.capacity() + self.pieces.capacity() * size_of::<Packed>()
     }
 
     /// A login was accepted.
@@ -144,13 +259,13 @@ impl Tail {
         if std::mem::replace(&mut self.is_short, true) {
             return;
         }
-        for own in &mut self.octets {
-            let dropped = own.kept.len().saturating_sub(SHORT);
-            own.begin += dropped as u64;
+        for side in [Side::A, Side::B] {
+            let dropped = self.range(side).len().saturating_sub(SHORT);
+            self.drop_first(side, dropped);
             self.is_cut |= dropped > 0;
-            if own.kept.capacity() > SHORT {
-                own.kept = Zeroizing::new(own.kept[dropped..].to_vec());
-            }
+        }
+        if self.kept.capacity() > 2 * SHORT {
+            self.kept = Zeroizing::new(self.kept.to_vec());
         }
         let dropped = self.pieces.len().saturating_sub(SHORT_PIECES);
         self.is_cut |= dropped > 0;
@@ -160,26 +275,26 @@ impl Tail {
 
     /// What of `len` octets from `offset` on is kept: where it begins, and the octets.
     pub(super) fn part(&self, side: Side, offset: u64, len: usize) -> (u64, &[u8]) {
-        let own = &self.octets[side.index()];
-        let end = (offset + len as u64).min(own.begin + own.kept.len() as u64);
-        let from = offset.max(own.begin);
+        let (begin, kept) = (self.begin[side.index()], &self.kept[self.range(side)]);
+        let end = (offset + len as u64).min(begin + kept.len() as u64);
+        let from = offset.max(begin);
         if from >= end {
             return (from, &[]);
         }
-        (from, &own.kept[(from - own.begin) as usize..(end - own.begin) as usize])
+        (from, &kept[(from - begin) as usize..(end - begin) as usize])
     }
 
-    /// Where the octet at `offset` was caught.
-    pub(super) fn origin(&self, side: Side, offset: u64) -> Option<&Piece> {
-        let holds = |piece: &&Piece| {
-            piece.side == side && !piece.is_gap && (piece.offset..piece.offset + piece.len).contains(&offset)
+    /// The piece that brought the octet at `offset`.
+    pub(super) fn origin(&self, side: Side, offset: u64) -> Option<Piece> {
+        let holds = |piece: &&Packed| {
+            piece.whence.side() == side && !piece.whence.has(has::GAP) && (piece.offset..piece.end()).contains(&offset)
         };
-        self.pieces.iter().rev().find(holds)
+        self.pieces.iter().rev().find(holds).map(Packed::unpacked)
     }
 
     /// All pieces, with the octets of them that are kept.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = (&Piece, u64, &[u8])> {
-        self.pieces.iter().filter_map(|piece| {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (Piece, u64, &[u8])> {
+        self.pieces.iter().map(Packed::unpacked).filter_map(|piece| {
             if piece.is_gap {
                 return Some((piece, piece.offset, &[][..]));
             }
@@ -236,5 +351,48 @@ mod tests {
         let told: Vec<(u64, bool, &[u8])> =
             tail.pieces().map(|(piece, from, octets)| (from, piece.is_gap, octets)).collect();
         assert_eq!(told, [(3, true, &b""[..]), (7, false, b"hij")], "what lies before a hole is not kept");
+    }
+
+    #[test]
+    fn what_was_packed_is_unpacked_as_it_was() {
+        let origins = [None, Some(0), Some(1)].map(|vlan| {
+            [None, Some(7)].map(|stamp| {
+                [None, Some(true), Some(false)].map(|is_sound| Some(Origin { ttl: 64, vlan, stamp, is_sound }))
+            })
+        });
+        for origin in origins.into_iter().flatten().flatten().chain([None]) {
+            for (side, is_gap) in [(Side::A, true), (Side::A, false), (Side::B, true), (Side::B, false)] {
+                let whence = Whence::new(side, is_gap, origin);
+                assert_eq!((whence.side(), whence.has(has::GAP), whence.origin()), (side, is_gap, origin));
+            }
+        }
+    }
+
+    /// Both sides share a buffer, and neither touches the other's octets.
+    #[test]
+    fn each_side_keeps_its_own() {
+        let mut tail = Tail::default();
+        let mut said = [Vec::new(), Vec::new()];
+        for turn in 0_usize..4000 {
+            let side = if turn * turn % 7 < 3 { Side::A } else { Side::B };
+            let all = &mut said[side.index()];
+            let fresh: Vec<u8> = (0..turn * 31 % 400).map(|at| (turn + at) as u8).collect();
+            match turn % 501 {
+                0 => {
+                    tail.push_gap(side, all.len() as u64, 9, Mark::default());
+                    all.extend([0; 9]);
+                }
+                400 => tail.shorten(),
+                _ => {}
+            }
+            tail.push(side, all.len() as u64, &fresh, Mark::default(), None);
+            all.extend(fresh);
+            for side in [Side::A, Side::B] {
+                let all = &said[side.index()];
+                let (from, kept) = tail.part(side, 0, all.len());
+                assert_eq!(kept, &all[from as usize..from as usize + kept.len()], "turn {turn}");
+                assert!(kept.is_empty() || from as usize + kept.len() == all.len());
+            }
+        }
     }
 }
