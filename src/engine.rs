@@ -801,18 +801,22 @@ impl Talk {
     }
 
     /// What tells a segment from another copy of it, as long as such a copy would be noticed.
-    #[inline]
+    // For every segment with octets, from one place: called, it takes half as many instructions again.
+    #[inline(always)]
     fn origin(&mut self, side: Side, segment: &Segment<'_>, counts: &mut Counts) -> Option<Origin> {
         if segment.payload.is_empty() || self.is_over() {
             return None;
         }
         let is_short = !self.tail.is_short && segment.payload.len() <= CHECKED_OCTETS;
-        let is_sound = if is_short { segment.checksum_is_right() } else { None };
-        if let Some(is_right) = is_sound {
-            self.soundness[side.index()].note(is_right);
-            counts.unsound += u64::from(!is_right);
-        }
-        Some(Origin { ttl: segment.ttl, vlan: segment.vlans[0], stamp: segment.timestamp(), is_sound })
+        let is_sound = if is_short { self.check(side, segment, counts) } else { None };
+        Some(Origin::new(segment.ttl, segment.vlans[0], segment.timestamp(), is_sound))
+    }
+
+    fn check(&mut self, side: Side, segment: &Segment<'_>, counts: &mut Counts) -> Option<bool> {
+        let is_right = segment.checksum_is_right()?;
+        self.soundness[side.index()].note(is_right);
+        counts.unsound += u64::from(!is_right);
+        Some(is_right)
     }
 }
 

@@ -159,16 +159,16 @@ impl Feed<'_> {
         let begin = copy.offset + copy.differing.start as u64;
         let first = self.talk.tail.origin(side, begin);
         let [before, later] = [first.and_then(|piece| piece.origin), self.origin];
-        let elsewhere = |a: Origin, b: Origin| a.vlan != b.vlan || a.ttl != b.ttl;
+        let elsewhere = |a: Origin, b: Origin| a.vlan() != b.vlan() || a.ttl != b.ttl;
         let is_elsewhere = before.zip(later).is_some_and(|(a, b)| elsewhere(a, b))
             || first.is_some_and(|piece| piece.mark.at.input != mark.at.input);
-        let older = |a: Origin, b: Origin| Some(b.stamp?.wrapping_sub(a.stamp?).cast_signed() < 0);
+        let older = |a: Origin, b: Origin| Some(b.stamp()?.wrapping_sub(a.stamp()?).cast_signed() < 0);
         let overlap = Overlap {
             direction: self.talk.direction(side),
             begin,
             octets: copy.differing.len() as u64,
             ttl: [before, later].map(|origin| origin.map(|origin| origin.ttl)),
-            is_sound: [before, later].map(|origin| origin.and_then(|origin| origin.is_sound)),
+            is_sound: [before, later].map(|origin| origin.and_then(Origin::is_sound)),
             is_older: before.zip(later).and_then(|(a, b)| older(a, b)),
             is_late: when != When::Early,
             is_elsewhere,

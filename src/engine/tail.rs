@@ -8,15 +8,70 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Where a segment was caught, as far as that tells one copy from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a segment was caught, as far as that tells one copy from another; packed, for each open flow keeps some.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Origin {
+    stamp: u32,
+    vlan: u16,
     pub(super) ttl: u8,
-    pub(super) vlan: Option<u16>,
-    /// TSval (RFC 7323 §3).
-    pub(super) stamp: Option<u32>,
-    /// The checksum is right, where the whole segment was captured.
-    pub(super) is_sound: Option<bool>,
+    has: u8,
+}
+
+/// What an origin has, and what a piece is.
+mod has {
+    pub(super) const ORIGIN: u8 = 1;
+    pub(super) const VLAN: u8 = 2;
+    pub(super) const STAMP: u8 = 4;
+    pub(super) const CHECKED: u8 = 8;
+    pub(super) const SOUND: u8 = 16;
+    pub(super) const SIDE_B: u8 = 32;
+    pub(super) const GAP: u8 = 64;
+}
+
+impl Origin {
+    /// `stamp`: TSval (RFC 7323 §3). `is_sound`: the checksum is right, where the whole segment was captured.
+    #[inline]
+    pub(super) fn new(ttl: u8, vlan: Option<u16>, stamp: Option<u32>, is_sound: Option<bool>) -> Self {
+        let bit = |is: bool, bit: u8| u8::from(is) * bit;
+        let has = has::ORIGIN
+            | bit(vlan.is_some(), has::VLAN)
+            | bit(stamp.is_some(), has::STAMP)
+            | bit(is_sound.is_some(), has::CHECKED)
+            | bit(is_sound == Some(true), has::SOUND);
+        Self { stamp: stamp.unwrap_or(0), vlan: vlan.unwrap_or(0), ttl, has }
+    }
+
+    pub(super) fn vlan(self) -> Option<u16> {
+        self.has(has::VLAN).then_some(self.vlan)
+    }
+
+    pub(super) fn stamp(self) -> Option<u32> {
+        self.has(has::STAMP).then_some(self.stamp)
+    }
+
+    pub(super) fn is_sound(self) -> Option<bool> {
+        self.has(has::CHECKED).then(|| self.has(has::SOUND))
+    }
+
+    fn has(self, bit: u8) -> bool {
+        self.has & bit != 0
+    }
+
+    /// With what its piece is.
+    #[inline]
+    fn with(self, side: Side, is_gap: bool) -> Self {
+        let side = if side == Side::B { has::SIDE_B } else { 0 };
+        Self { has: self.has | side | if is_gap { has::GAP } else { 0 }, ..self }
+    }
+
+    fn without_piece(self) -> Option<Self> {
+        let has = self.has & !(has::SIDE_B | has::GAP);
+        self.has(has::ORIGIN).then_some(Self { has, ..self })
+    }
+
+    fn side(self) -> Side {
+        if self.has(has::SIDE_B) { Side::B } else { Side::A }
+    }
 }
 
 /// What came in one piece.
@@ -30,7 +85,7 @@ pub(super) struct Piece {
     pub(super) origin: Option<Origin>,
 }
 
-/// A piece as it is kept, for each open flow has some: half its size.
+/// A piece as it is kept: half its size.
 #[derive(Clone, Copy)]
 struct Packed {
     offset: u64,
@@ -40,7 +95,8 @@ struct Packed {
     number: u64,
     input: u32,
     len: u32,
-    whence: Whence,
+    /// And side, and whether it is a gap.
+    origin: Origin,
 }
 
 /// No place that a stream comes to.
@@ -48,72 +104,21 @@ const UNSEEN: u64 = u64::MAX;
 
 const _: () = assert!(size_of::<Packed>() == 48);
 
-/// Side and origin.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Whence {
-    stamp: u32,
-    vlan: u16,
-    ttl: u8,
-    has: u8,
-}
-
-/// What a piece has, and is.
-mod has {
-    pub(super) const SIDE_B: u8 = 1;
-    pub(super) const GAP: u8 = 2;
-    pub(super) const ORIGIN: u8 = 4;
-    pub(super) const VLAN: u8 = 8;
-    pub(super) const STAMP: u8 = 16;
-    pub(super) const CHECKED: u8 = 32;
-    pub(super) const SOUND: u8 = 64;
-}
-
-impl Whence {
-    fn new(side: Side, is_gap: bool, origin: Option<Origin>) -> Self {
-        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
-        let own = bit(side == Side::B, has::SIDE_B) | bit(is_gap, has::GAP);
-        let Some(Origin { ttl, vlan, stamp, is_sound }) = origin else {
-            return Self { stamp: 0, vlan: 0, ttl: 0, has: own };
-        };
-        let tags = bit(vlan.is_some(), has::VLAN) | bit(stamp.is_some(), has::STAMP);
-        let sums = bit(is_sound.is_some(), has::CHECKED) | bit(is_sound == Some(true), has::SOUND);
-        let (vlan, stamp) = (vlan.unwrap_or(0), stamp.unwrap_or(0));
-        Self { stamp, vlan, ttl, has: own | has::ORIGIN | tags | sums }
-    }
-
-    fn has(self, bit: u8) -> bool {
-        self.has & bit != 0
-    }
-
-    fn side(self) -> Side {
-        if self.has(has::SIDE_B) { Side::B } else { Side::A }
-    }
-
-    fn origin(self) -> Option<Origin> {
-        self.has(has::ORIGIN).then(|| Origin {
-            ttl: self.ttl,
-            vlan: self.has(has::VLAN).then_some(self.vlan),
-            stamp: self.has(has::STAMP).then_some(self.stamp),
-            is_sound: self.has(has::CHECKED).then(|| self.has(has::SOUND)),
-        })
-    }
-}
-
 impl Packed {
     fn end(&self) -> u64 {
         self.offset + u64::from(self.len)
     }
 
     fn unpacked(&self) -> Piece {
-        let Self { offset, seen, time, number, input, len, whence } = *self;
+        let Self { offset, seen, time, number, input, len, origin } = *self;
         let at = PacketRef { time, input, number };
         Piece {
-            side: whence.side(),
+            side: origin.side(),
             offset,
             len: len.into(),
-            is_gap: whence.has(has::GAP),
+            is_gap: origin.has(has::GAP),
             mark: Mark { at, seen: (seen != UNSEEN).then_some(seen), end: 0 },
-            origin: whence.origin(),
+            origin: origin.without_piece(),
         }
     }
 }
@@ -165,7 +170,14 @@ impl Tail {
         self.is_cut |= fresh.len() < octets.len();
         if begins_anew {
             self.is_cut |= kept > 0;
-            self.replace(side, fresh);
+            if kept == fresh.len() {
+                // As in the middle of a message: over the old ones.
+                let old = self.range(side);
+                self.kept[old].copy_from_slice(fresh);
+            } else {
+                self.drop_first(side, kept);
+                self.append(side, fresh);
+            }
             self.begin[side.index()] = offset + (octets.len() - fresh.len()) as u64;
         } else {
             if kept + fresh.len() > 2 * limit {
@@ -174,25 +186,25 @@ impl Tail {
             }
             self.append(side, fresh);
         }
-        let (seen, whence) = (mark.seen.unwrap_or(UNSEEN), Whence::new(side, false, origin));
+        let (seen, origin) = (mark.seen.unwrap_or(UNSEEN), origin.unwrap_or_default().with(side, false));
         if let Some(last) = self.pieces.back_mut()
-            && (last.whence, last.seen, last.end()) == (whence, seen, offset)
+            && (last.origin, last.seen, last.end()) == (origin, seen, offset)
             && let Some(len) = u32::try_from(octets.len()).ok().and_then(|len| last.len.checked_add(len))
         {
             last.len = len;
             return;
         }
-        self.add(offset, octets.len() as u64, mark, whence);
+        self.add(offset, octets.len() as u64, mark, origin);
     }
 
     pub(super) fn push_gap(&mut self, side: Side, offset: u64, len: u64, mark: Mark) {
         self.drop_first(side, self.range(side).len());
         self.begin[side.index()] = offset + len;
         self.is_cut |= offset > 0;
-        self.add(offset, len, mark, Whence::new(side, true, None));
+        self.add(offset, len, mark, Origin::default().with(side, true));
     }
 
-    fn add(&mut self, offset: u64, len: u64, mark: Mark, whence: Whence) {
+    fn add(&mut self, offset: u64, len: u64, mark: Mark, origin: Origin) {
         let limit = if self.is_short { SHORT_PIECES } else { TAIL_PIECES };
         while self.pieces.len() >= limit {
             self.pieces.pop_front();
@@ -202,31 +214,27 @@ impl Tail {
         // No gap is longer than sequence numbers reach.
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         let seen = mark.seen.unwrap_or(UNSEEN);
-        self.pieces.push_back(Packed { offset, seen, time, number, input, len, whence });
-    }
-
-    /// Other octets in place of all of a side; those of the same length, as in the middle of a message, over the old ones.
-    fn replace(&mut self, side: Side, fresh: &[u8]) {
-        self.drop_first(side, self.range(side).len().saturating_sub(fresh.len()));
-        let old = self.range(side);
-        let (over, rest) = fresh.split_at(old.len());
-        self.kept[old].copy_from_slice(over);
-        self.append(side, rest);
+        self.pieces.push_back(Packed { offset, seen, time, number, input, len, origin });
     }
 
     fn append(&mut self, side: Side, fresh: &[u8]) {
         let (at, before) = (self.range(side).end, self.kept.len());
         let len = before + fresh.len();
-        // Grown by hand: a buffer that grows by itself leaves its old copy behind.
+        // Grown by hand: a buffer that grows by itself leaves its old copy behind. A long one in great steps, for each old
+        // copy has to be wiped.
         if self.kept.capacity() < len {
-            let mut grown = Zeroizing::new(Vec::with_capacity((2 * before).max(len).max(ROOM)));
+            let room = before * if before < 4 * SHORT { 2 } else { 4 };
+            let mut grown = Zeroizing::new(Vec::with_capacity(room.min(4 * self.limit()).max(len).max(ROOM)));
             grown.extend_from_slice(&self.kept);
             self.kept = grown;
         }
-        self.kept.extend_from_slice(fresh);
-        if at < before {
-            self.kept.copy_within(at..before, at + fresh.len());
-            self.kept[at..at + fresh.len()].copy_from_slice(fresh);
+        // What of the other side's lies in the place of the fresh ones goes behind them, each octet moved once.
+        let moved = fresh.len().min(before - at);
+        self.kept.extend_from_slice(&fresh[moved..]);
+        if moved > 0 {
+            self.kept.extend_from_within(before - moved..before);
+            self.kept.copy_within(at..before - moved, at + fresh.len());
+            self.kept[at..at + moved].copy_from_slice(&fresh[..moved]);
         }
         self.of_a += if side == Side::A { fresh.len() } else { 0 };
     }
@@ -287,7 +295,7 @@ impl Tail {
     /// The piece that brought the octet at `offset`.
     pub(super) fn origin(&self, side: Side, offset: u64) -> Option<Piece> {
         let holds = |piece: &&Packed| {
-            piece.whence.side() == side && !piece.whence.has(has::GAP) && (piece.offset..piece.end()).contains(&offset)
+            piece.origin.side() == side && !piece.origin.has(has::GAP) && (piece.offset..piece.end()).contains(&offset)
         };
         self.pieces.iter().rev().find(holds).map(Packed::unpacked)
     }
@@ -355,15 +363,18 @@ mod tests {
 
     #[test]
     fn what_was_packed_is_unpacked_as_it_was() {
-        let origins = [None, Some(0), Some(1)].map(|vlan| {
-            [None, Some(7)].map(|stamp| {
-                [None, Some(true), Some(false)].map(|is_sound| Some(Origin { ttl: 64, vlan, stamp, is_sound }))
-            })
-        });
-        for origin in origins.into_iter().flatten().flatten().chain([None]) {
-            for (side, is_gap) in [(Side::A, true), (Side::A, false), (Side::B, true), (Side::B, false)] {
-                let whence = Whence::new(side, is_gap, origin);
-                assert_eq!((whence.side(), whence.has(has::GAP), whence.origin()), (side, is_gap, origin));
+        for vlan in [None, Some(0), Some(4095)] {
+            for stamp in [None, Some(0), Some(u32::MAX)] {
+                for is_sound in [None, Some(false), Some(true)] {
+                    let origin = Origin::new(64, vlan, stamp, is_sound);
+                    assert_eq!((origin.vlan(), origin.stamp(), origin.is_sound()), (vlan, stamp, is_sound));
+                    for (side, is_gap) in [(Side::A, true), (Side::A, false), (Side::B, true), (Side::B, false)] {
+                        let kept = origin.with(side, is_gap);
+                        assert_eq!((kept.side(), kept.has(has::GAP)), (side, is_gap));
+                        assert_eq!(kept.without_piece(), Some(origin));
+                        assert_eq!(Origin::default().with(side, is_gap).without_piece(), None);
+                    }
+                }
             }
         }
     }

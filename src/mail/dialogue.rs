@@ -179,6 +179,10 @@ impl Backlog {
         self.0.is_none()
     }
 
+    fn front(&self) -> Option<&Held> {
+        self.0.as_ref()?.held.front()
+    }
+
     fn iter(&self) -> impl Iterator<Item = &Held> {
         self.0.iter().flat_map(|waiting| &waiting.held)
     }
@@ -428,7 +432,9 @@ impl<M: Machine> Dialogue<M> {
                 self.read_client(input, out);
                 return self.hold(input, out);
             }
-            self.read_held(out);
+            if !self.held.is_empty() {
+                self.read_held(out);
+            }
         }
     }
 
@@ -830,7 +836,7 @@ impl<M: Machine> Detector for Dialogue<M> {
         let channels = [&self.client, &self.server].map(Channel::octets);
         let watch = self.watch.as_ref().map_or(0, |watch| watch.octets());
         let octets = size_of::<Self>() + channels.iter().sum::<usize>() + watch + self.held.octets() + machine.octets;
-        let waiting_since = self.held.iter().next().map(Held::mark);
+        let waiting_since = self.held.front().map(Held::mark);
         Load { octets, waiting_since, ..machine }
     }
 

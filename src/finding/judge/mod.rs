@@ -392,12 +392,13 @@ impl Case {
     }
 
     fn style(&mut self, verb: &str, is_lower: bool) {
-        let before = self.ends.style.as_ref().map_or("", Text::as_str);
+        let before = self.ends.style.as_ref().map_or(&[][..], Text::as_bytes);
         if before.len() + verb.len() < STYLE_CHARS {
-            let mut style = String::with_capacity(STYLE_CHARS);
-            style.extend([before, if before.is_empty() { "" } else { " " }]);
-            style.extend(verb.chars().map(|c| if is_lower { c.to_ascii_lowercase() } else { c }));
-            self.ends.style = Some(Text::new(style.as_bytes()));
+            let mut style = Vec::with_capacity(STYLE_CHARS);
+            style.extend_from_slice(before);
+            style.extend_from_slice(if before.is_empty() { b"" } else { b" " });
+            style.extend(verb.bytes().map(|c| if is_lower { c.to_ascii_lowercase() } else { c }));
+            self.ends.style = Some(Text::new(&style));
         }
     }
 
