@@ -491,7 +491,7 @@ impl Engine {
 }
 
 /// Octets of a flow's place in the table and of its share of the index.
-const PLACE_OCTETS: usize = 96;
+const PLACE_OCTETS: usize = 88;
 
 impl State {
     /// Octets besides the place in the table, as last counted.
