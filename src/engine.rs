@@ -11,8 +11,8 @@ mod tail;
 use crate::finding::software::Recogniser;
 use crate::finding::{Case, Court, Ending, Flow, Policy, Record};
 use crate::limits::{
-    CLOSED_NS, EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, LINGER_NS, Limits, REORDER_OCTETS, REPLY_WAIT_NS,
-    REREAD_OCTETS, REREAD_TIMES,
+    BLOCK_OCTETS, CLOSED_NS, EMBRYO_NS, EMBRYO_SHARE, IDLE_MAIL_NS, IDLE_OTHER_NS, IN_USE_FOR_ONE_FREE, LINGER_NS,
+    Limits, REORDER_OCTETS, REPLY_WAIT_NS, REREAD_OCTETS, REREAD_TIMES,
 };
 use crate::mail::{Detector, End, Load, Out, Probe, Protocol, is_hopeless};
 use crate::secret::FingerprintKey;
@@ -458,7 +458,8 @@ impl Engine {
     /// Whether a new flow, or what the next segment adds to one, may be too much.
     #[inline]
     fn is_full(&self) -> bool {
-        let octets = self.shared.octets() + self.table.places() * PLACE_OCTETS;
+        let in_use = self.shared.octets() + self.table.places() * PLACE_OCTETS;
+        let octets = in_use + in_use / IN_USE_FOR_ONE_FREE;
         self.table.is_full() || octets > self.shared.settings.limits.octets
     }
 
@@ -498,7 +499,7 @@ impl State {
     fn counted(&self) -> usize {
         match self {
             Self::New | Self::Other => 0,
-            Self::Embryo(_) => size_of::<Handshake>(),
+            Self::Embryo(_) => size_of::<Handshake>() + BLOCK_OCTETS,
             Self::Live(live) => live.counted as usize,
         }
     }
@@ -662,8 +663,8 @@ impl Live {
         let rival = self.rival.as_ref().map_or(0, |_| size_of::<Handshake>());
         let tunnel = tunnel.as_ref().map_or(0, |_| size_of::<Tunnel>());
         let case = *case_octets as usize;
-        // What the allocator adds to a dozen blocks.
-        const BLOCKS: usize = 256;
+        // Of these, of detector and case, and of what these have of texts and lists.
+        const BLOCKS: usize = 12 * BLOCK_OCTETS;
         Load { octets: size_of::<Self>() + BLOCKS + case + tail.held() + doubt + rival + tunnel + app.octets, ..app }
     }
 

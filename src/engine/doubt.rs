@@ -3,7 +3,7 @@
 //! to the same again the second ends. A credential in either crossed the wire; what depends on the choice is unknown.
 
 use super::tail::Tail;
-use crate::limits::{CONFLICT_OCTETS, CONFLICTS};
+use crate::limits::{BLOCK_OCTETS, CONFLICT_OCTETS, CONFLICTS};
 use crate::mail::{Attempt, Detector, End, Interest, Observation, Out, Outcome, Reason, StarttlsReply};
 use crate::secret::{Fingerprint, FingerprintKey};
 use crate::stream::{Direction, Mark, Side};
@@ -107,7 +107,7 @@ impl Doubt {
     /// Octets of memory it takes.
     pub(super) fn octets(&self) -> usize {
         let last = self.last.as_ref().map_or(0, |last| last.load().octets);
-        size_of::<Self>() + self.patches.capacity() * size_of::<Patch>() + self.held + last
+        size_of::<Self>() + self.patches.capacity() * (size_of::<Patch>() + BLOCK_OCTETS) + self.held + last
     }
 
     pub(super) fn is_read(&self) -> bool {

@@ -14,7 +14,7 @@ use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
 use super::{Load, Start, verbs};
-use crate::limits::{IMAP_LINE_OCTETS, PENDING_COMMANDS};
+use crate::limits::{BLOCK_OCTETS, IMAP_LINE_OCTETS, PENDING_COMMANDS};
 use crate::stream::{Direction, Mark};
 use std::collections::VecDeque;
 
@@ -653,7 +653,7 @@ impl Machine for Acap {
     }
 
     fn load(&self) -> Load {
-        let tags: usize = self.pending.iter().map(|pending| pending.tag.len()).sum();
+        let tags: usize = self.pending.iter().map(|pending| pending.tag.len() + BLOCK_OCTETS).sum();
         let open = self.open.as_ref().map_or(0, |open| size_of::<Open>() + open.tag.len());
         let of = |auth: &Auth| size_of::<Auth>() + auth.tag.len() + auth.exchange.octets();
         let exchange = self.auth.as_deref().map_or(0, of);

@@ -8,7 +8,7 @@ use super::tls::{self, Progress, Watch};
 use super::upgrade::Upgrade;
 use super::verbs;
 use super::{Detector, End, Interest, Load, Start};
-use crate::limits::{HELD_OCTETS, LITERAL_OCTETS};
+use crate::limits::{BLOCK_OCTETS, HELD_OCTETS, LITERAL_OCTETS};
 use crate::stream::{Direction, Mark};
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -194,8 +194,12 @@ impl Backlog {
 
     /// Octets of memory besides its own.
     fn octets(&self) -> usize {
-        let of =
-            |waiting: &Waiting| size_of::<Waiting>() + waiting.octets + waiting.held.capacity() * size_of::<Held>();
+        let of = |waiting: &Waiting| {
+            size_of::<Waiting>()
+                + waiting.octets
+                + waiting.held.len() * BLOCK_OCTETS
+                + waiting.held.capacity() * size_of::<Held>()
+        };
         self.0.as_deref().map_or(0, of)
     }
 

@@ -16,7 +16,7 @@ use super::pop3::split_verb;
 use super::sasl::{self, Exchange};
 use super::text::Text;
 use super::{Load, Start, verbs};
-use crate::limits::{IMAP_LINE_OCTETS, LITERAL_OCTETS, PENDING_COMMANDS};
+use crate::limits::{BLOCK_OCTETS, IMAP_LINE_OCTETS, LITERAL_OCTETS, PENDING_COMMANDS};
 use crate::secret::Secret;
 use crate::stream::{Direction, Mark};
 use std::collections::VecDeque;
@@ -823,7 +823,7 @@ impl Machine for Imap {
     fn load(&self) -> Load {
         let of = |pending: &Pending| {
             let login = if let Command::Login(attempt) = &pending.command { attempt.octets() } else { 0 };
-            pending.tag.len() + login
+            pending.tag.len() + BLOCK_OCTETS + login
         };
         let is_login = |pending: &Pending| matches!(pending.command, Command::Login(_) | Command::Auth);
         let exchange = self.auth.as_deref().map_or(0, |auth| size_of_val(auth) + auth.0.octets());

@@ -3,6 +3,7 @@
 use super::capabilities::Capabilities;
 use super::text::Text;
 use super::tls::{CertificateFacts, ClientHello};
+use crate::limits::BLOCK_OCTETS;
 use crate::secret::{Fingerprint, FingerprintClass, FingerprintKey, Secret};
 use crate::stream::{Direction, Mark, Overlap};
 
@@ -266,7 +267,8 @@ impl Attempt {
     pub(super) fn octets(&self) -> usize {
         let texts = [&self.user, &self.domain, &self.authzid, &self.code];
         let text: usize = texts.into_iter().flatten().map(Text::octets).sum();
-        size_of::<Self>() + text + self.secret.as_ref().map_or(0, Secret::octets)
+        // Its own block and the secret's.
+        size_of::<Self>() + text + self.secret.as_ref().map_or(0, Secret::octets) + 2 * BLOCK_OCTETS
     }
 
     /// The fingerprint of a secret that can be used again.

@@ -1,6 +1,6 @@
 //! Text from the wire, made safe to show: an attacker chooses user names and banners.
 
-use crate::limits::TEXT_CHARS;
+use crate::limits::{BLOCK_OCTETS, TEXT_CHARS};
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
@@ -93,7 +93,7 @@ impl Text {
     pub(crate) fn octets(&self) -> usize {
         match &self.0 {
             Form::Short { .. } => 0,
-            Form::Long { text, .. } => text.len(),
+            Form::Long { text, .. } => text.len() + BLOCK_OCTETS,
         }
     }
 
