@@ -7,7 +7,7 @@ use super::{LINE_OCTETS, convert, json};
 const SHORT_CHARS: usize = 64;
 
 /// What is given up, in this order, until the line fits. Fixed, so that equal records are cut alike.
-const STEPS: [fn(&mut Line<'_>); 12] = [
+const STEPS: [fn(&mut Line<'_>); 13] = [
     |line| drop(line.barewire.server.as_mut().and_then(|server| server.banner.take())),
     |line| drop(line.barewire.evidence.as_mut().and_then(|evidence| evidence.capabilities.take())),
     |line| drop(line.tls.as_mut().and_then(|tls| tls.server.take())),
@@ -18,6 +18,7 @@ const STEPS: [fn(&mut Line<'_>); 12] = [
     |line| drop(line.tls.as_mut().and_then(|tls| tls.client.take())),
     |line| line.related.iter_mut().for_each(|related| related.user = Few::default()),
     |line| drop(line.barewire.login.as_mut().and_then(|login| login.authzid.take())),
+    shorten_accepted,
     shorten_place,
     shorten_user,
 ];
@@ -57,6 +58,12 @@ pub(super) fn shortened(mut name: WireText<'_>, is_live: bool) -> WireText<'_> {
     }
     let skipped = name.chars().count().saturating_sub(SHORT_CHARS);
     name.chars().skip(skipped).collect::<String>().into()
+}
+
+fn shorten_accepted(line: &mut Line<'_>) {
+    if let Some(accepted) = &mut line.barewire.accepted {
+        [&mut accepted.reason, &mut accepted.owner].into_iter().for_each(shorten);
+    }
 }
 
 fn shorten_user(line: &mut Line<'_>) {

@@ -5,7 +5,8 @@ mod forms;
 use super::{Encoder, Event, Inputs, LINE_OCTETS, SCHEMA};
 use crate::finding::software::Software;
 use crate::finding::{
-    CATALOGUE, Collected, Coverage, Evidence, Finding, FindingId, Flow, Login, Offer, Session, Starttls, TlsFacts, Uid,
+    Acceptance, CATALOGUE, Collected, Coverage, Evidence, Finding, FindingId, Flow, Login, Offer, Session, Starttls,
+    TlsFacts, Uid,
 };
 use crate::mail::{
     CapabilitySource, CertificateFacts, ClientHello, Confidence, Outcome, Protocol, Reason, SecretClass, StarttlsReply,
@@ -17,6 +18,7 @@ use crate::wire::{Endpoint, PacketRef, Timestamp, Tunnel, TunnelKind};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 static DOVECOT: Software = Software { name: "Dovecot" };
 static CURL: Software = Software { name: "curl" };
@@ -314,12 +316,16 @@ fn sessions() -> Vec<Session> {
 fn findings() -> Vec<Collected> {
     let mut all: Vec<Collected> = CATALOGUE.iter().map(|entry| collected(entry.id)).collect();
     let mut after = collected(FindingId::CleartextAfterStarttlsRefused);
+    let acceptance = |text: String| {
+        Arc::new(Acceptance { owner: text.clone(), reason: text, expires: Some(Timestamp(1_900_000_000_000_000_000)) })
+    };
+    after.accepted = Some(acceptance("\u{1f511}".repeat(300)));
     after.finding.starttls = Some(refused());
     all.push(after);
     for name in hostile_users() {
         for id in [FindingId::TlsCertificateProblem, FindingId::CleartextPassword] {
             let mut one = collected(id);
-            one.finding.evidence = Some(std::sync::Arc::new(evidence(&name)));
+            one.finding.evidence = Some(Arc::new(evidence(&name)));
             one.finding.related = vec![one.uid];
             one.finding.client_software = Some(&CURL);
             all.push(one);
