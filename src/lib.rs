@@ -11,12 +11,12 @@
 //! * [`engine`]: the only door into the core. [`limits`]: every bound on one page.
 //!
 //! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`] (the only place that
-//! knows JSON, but for what receivers over HTTP answer), [`sink`] (receivers of records, each behind a spool), [`ops`] (progress
-//! for people, metrics for machines, the sandbox), [`cli`] (what was typed), and [`run`], which alone starts threads and reads
-//! clocks.
+//! knows JSON, but for what receivers over HTTP answer), [`sink`] (receivers of records, each behind a spool), [`report`]
+//! (records made into a page for people), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
+//! typed), and [`run`], which alone starts threads and reads clocks.
 //!
 //! Dependencies run downward only:
-//! `cli -> run -> {capture, pipeline, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.
+//! `cli -> run -> {capture, pipeline, report, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.
 
 pub mod capture;
 pub mod cli;
@@ -27,6 +27,7 @@ pub mod mail;
 pub mod ops;
 pub mod output;
 pub mod pipeline;
+pub mod report;
 pub mod run;
 pub mod secret;
 pub mod sink;

@@ -21,14 +21,14 @@ const CHUNKS: usize = 4;
 const COMPRESSED_OCTETS: usize = 128 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
+pub(crate) enum Compression {
     Gzip,
     Zstd,
 }
 
 impl Compression {
     /// RFC 1952 2.3.1; RFC 8878 3.1.1 and 3.1.2 (a zstd file may begin with a skippable frame).
-    pub(super) fn detect(start: &[u8]) -> Option<Self> {
+    pub(crate) fn detect(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
@@ -48,7 +48,7 @@ impl Compression {
     ///
     /// # Errors
     /// When the system gives no thread or the decoder no memory.
-    pub(super) fn open(self, compressed: Box<dyn Read + Send>, thread: bool) -> io::Result<Box<dyn Read + Send>> {
+    pub(crate) fn open(self, compressed: Box<dyn Read + Send>, thread: bool) -> io::Result<Box<dyn Read + Send>> {
         let compressed =
             Compressed { inner: compressed, buffer: Zeroizing::new(vec![0; COMPRESSED_OCTETS]), at: 0, end: 0 };
         let decoder: Box<dyn Read + Send> = match self {

@@ -24,6 +24,7 @@ mod testing;
 #[cfg(test)]
 mod whole_files;
 
+pub(crate) use inflate::Compression;
 pub use input::Access;
 pub use merge::{FileSet, Frames};
 

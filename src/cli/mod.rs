@@ -14,6 +14,7 @@ mod metrics;
 mod options;
 mod outputs;
 mod replay;
+mod report;
 mod schema;
 mod sinks;
 #[cfg(feature = "live")]
@@ -57,6 +58,8 @@ enum Command {
     /// Listen on an interface until interrupted.
     #[cfg(feature = "live")]
     Watch(Box<watch::Watch>),
+    /// Make a page of what to change, in which order, from records.
+    Report(report::ReportOf),
     /// Say what a finding means, what it needs as proof and how to mend it.
     Explain(explain::Explain),
     /// Print the fingerprint of a secret, to search the records for it.
@@ -138,6 +141,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Replay(replay) => replay.run(),
         #[cfg(feature = "live")]
         Command::Watch(watch) => watch.run(),
+        Command::Report(report) => report.run(),
         Command::Explain(explain) => explain.run(),
         Command::Fingerprint(fingerprint) => fingerprint.run(),
         Command::Baseline(baseline) => baseline.run(),

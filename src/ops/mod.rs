@@ -19,9 +19,7 @@ use std::path::Path;
 
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};
-#[cfg(feature = "live")]
-pub(crate) use words::grouped;
-pub(crate) use words::{counted, one_line, wrapped};
+pub(crate) use words::{counted, grouped, one_line, wrapped};
 
 /// Where a file stands or will stand.
 pub(crate) fn folder_of(path: &Path) -> &Path {

@@ -12,6 +12,7 @@ mod community_id;
 mod convert;
 pub mod derived;
 mod event;
+mod facts;
 mod fit;
 mod fixed;
 mod identity;
@@ -25,6 +26,7 @@ mod time;
 pub mod verdict;
 mod written;
 
+pub use facts::{CertificateFact, Fact, FactKind, NoFact};
 pub use schema::SCHEMA;
 pub use written::{Form, Written};
 

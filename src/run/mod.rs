@@ -17,6 +17,7 @@ mod live_book;
 mod metrics;
 mod post;
 mod replay;
+mod report;
 #[cfg(feature = "live")]
 mod reporter;
 #[cfg(feature = "live")]
@@ -31,6 +32,7 @@ pub use documents::Documents;
 #[cfg(feature = "live")]
 pub use health::Alarms;
 pub use replay::{ReplayJob, replay};
+pub use report::{ReportJob, report};
 #[cfg(feature = "live")]
 pub use reporter::MetricsOptions;
 #[cfg(feature = "live")]
@@ -44,6 +46,7 @@ use crate::wire::{Skip, Timestamp};
 use book::Tally;
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -100,6 +103,21 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What tells a file from others, whatever its name.
 fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
+}
+
+/// No output must be one of the inputs: opening it would destroy the evidence.
+fn refuse_overwriting<'a>(files: &[PathBuf], outputs: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Failure> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().as_ref().map(identity);
+    for output in outputs {
+        let Some(wanted) = identity(output) else { continue };
+        if let Some(input) = files.iter().find(|input| identity(input) == Some(wanted)) {
+            return Err(Failure::usage(format!(
+                "{} is an input, and writing to it would destroy it; name another file",
+                input.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The time of day, as packets are stamped.

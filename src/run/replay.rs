@@ -6,7 +6,7 @@ use super::documents::Documents;
 use super::metrics::{PageFile, page_of_replay};
 use super::post::Posts;
 use super::sink::Sink;
-use super::{Failure, Intake, Judging, Kinds, identity, now, status, summary};
+use super::{Failure, Intake, Judging, Kinds, now, refuse_overwriting, status, summary};
 use crate::capture::{Access, FileSet};
 use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
@@ -79,7 +79,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
         unread.iter().for_each(|problem| console::error(problem));
         return Err(Failure::input("no input could be read; nothing was written"));
     }
-    refuse_overwriting(job)?;
+    refuse_overwriting(&job.files, job.output.iter().chain(job.documents.files()))?;
     let kept = job.files.iter().chain(&job.output).map(PathBuf::as_path);
     let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
     let mut sink =
@@ -144,21 +144,6 @@ fn needs(job: &ReplayJob, posts: &Posts) -> Needs {
     }
     posts.add_to(&mut needs);
     needs
-}
-
-/// The output must not be one of the captures: opening it would destroy the evidence.
-fn refuse_overwriting(job: &ReplayJob) -> Result<(), Failure> {
-    let identity = |path: &std::path::Path| std::fs::metadata(path).ok().as_ref().map(identity);
-    for output in job.output.iter().chain(job.documents.files()) {
-        let Some(wanted) = identity(output) else { continue };
-        if let Some(input) = job.files.iter().find(|input| identity(input) == Some(wanted)) {
-            return Err(Failure::usage(format!(
-                "{} is an input, and writing to it would destroy it; name another file",
-                input.display()
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Draws progress now and then.

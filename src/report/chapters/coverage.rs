@@ -1,0 +1,219 @@
+//! What the records cover, and what nobody can know from them.
+
+use super::super::document::{Block, Cell, Chapter, Table, Tone, name, number, text};
+use super::super::model::Model;
+use super::super::read::Given;
+use super::super::words::{percent, reason, time};
+use super::cut;
+use crate::ops::{counted, grouped};
+
+/// The kinds of records, in the order that the model counts them.
+const KINDS: [(&str, &str); 3] = [
+    (
+        "findings",
+        "No findings were given. What servers and clients did wrong beyond logins in clear cannot be told, and gaps of the \
+         capture are not known.",
+    ),
+    (
+        "logins",
+        "No logins were given. How single login attempts ended cannot be told, and how often a secret crossed the wire is \
+         taken from the counts of findings.",
+    ),
+    (
+        "sessions",
+        "No sessions were given. The share of protected sessions, the course of STARTTLS, versions of TLS, certificates \
+         that are in order and servers without a finding cannot be told.",
+    ),
+];
+
+pub(super) fn chapter(given: &Given, model: &Model) -> Chapter {
+    let mut blocks = Vec::new();
+    verdict(model, &mut blocks);
+    let missing: Vec<String> = KINDS
+        .iter()
+        .zip(model.records)
+        .filter(|(_, count)| *count == 0)
+        .map(|((_, what), _)| (*what).to_owned())
+        .collect();
+    if !missing.is_empty() {
+        blocks.extend(missing.into_iter().map(|what| Block::Notice(Tone::Warning, what)));
+        let how = "barewire replay --records findings,logins,sessions writes all three kinds.";
+        blocks.push(Block::Text(how.to_owned()));
+    }
+    faults(given, model, &mut blocks);
+    blocks.push(inputs(given));
+    gaps(model, &mut blocks);
+    unknown(model, &mut blocks);
+    blocks.push(sources(model));
+    Chapter { id: "coverage", title: "Coverage and blind spots", blocks }
+}
+
+/// Whether anything is known to be missing.
+fn verdict(model: &Model, blocks: &mut Vec<Block>) {
+    let sessions = model.coverage.total();
+    let whole = model.coverage.of("complete");
+    let gaps: u64 = model.gaps.iter().map(|(_, gap)| gap.count).sum();
+    let say = |tone, text| Block::Notice(tone, text);
+    blocks.push(if gaps > 0 || whole < sessions {
+        let mut told = String::from("The sensor was partly blind: ");
+        if gaps > 0 {
+            told += &format!("it reported missing traffic {}", times(gaps));
+        }
+        if whole < sessions {
+            let part = percent(sessions - whole, sessions);
+            let link = if gaps > 0 { "; " } else { "" };
+            told += &format!(
+                "{link}{} of {} ({part}) were not seen whole",
+                grouped(sessions - whole),
+                counted(sessions, "session")
+            );
+        }
+        say(Tone::Bad, told + ". What is missing may hold more than what was found.")
+    } else if sessions > 0 && model.records[0] > 0 {
+        say(Tone::Good, format!("All of {} were seen whole, and no gap was reported.", counted(sessions, "session")))
+    } else {
+        say(
+            Tone::Warning,
+            "Whether anything is missing from the capture is not known from these records alone.".to_owned(),
+        )
+    });
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { counted(count, "time") }
+}
+
+/// What could not be read or kept.
+fn faults(given: &Given, model: &Model, blocks: &mut Vec<Block>) {
+    let mut list = Vec::new();
+    let all = |count: fn(&super::super::read::FileTally) -> u64| given.files.iter().map(count).sum::<u64>();
+    for (count, noun, what) in [
+        (all(|file| file.unreadable), "line", "cut off, damaged or no JSON, and left out"),
+        (all(|file| file.foreign), "line", "no record of barewire in ECS form, and left out"),
+        (all(|file| file.long), "line", "longer than any record, and left out"),
+        (model.unchecked, "record", "beyond what is kept to know repetitions: some may count twice"),
+        (model.truncated, "record", "shortened by the sensor to keep a line's length"),
+    ] {
+        if count > 0 {
+            list.push(format!("{}: {what}.", counted(count, noun)));
+        }
+    }
+    for file in given.files.iter().filter(|file| !file.fault.is_empty()) {
+        list.push(format!("{}: read in part only: {}.", file.name, file.fault));
+    }
+    if model.is_least() {
+        list.push("Numbers of distinct accounts and clients of a server are least numbers: there were too many to tell apart.".to_owned());
+    }
+    let unsure: u64 =
+        model.confidences.sorted().iter().filter(|(word, _)| *word != "confirmed").map(|(_, count)| count).sum();
+    if unsure > 0 {
+        list.push(format!(
+            "{} rest on an inference or a heuristic; the others are confirmed.",
+            counted(unsure, "finding")
+        ));
+    }
+    if !list.is_empty() {
+        blocks.push(Block::List(list));
+    }
+}
+
+fn inputs(given: &Given) -> Block {
+    let rows = given.files.iter().map(|file| {
+        let counts =
+            [file.lines, file.records[0], file.records[1], file.records[2], file.unreadable + file.foreign + file.long];
+        let mut row = vec![Cell::Text(file.name.clone())];
+        row.extend(counts.map(Cell::Number));
+        row
+    });
+    Block::Table(cut(
+        Table {
+            caption: "Inputs of this report".to_owned(),
+            columns: vec![
+                name("Input"),
+                number("Lines"),
+                number("Findings"),
+                number("Logins"),
+                number("Sessions"),
+                number("Left out"),
+            ],
+            rows: rows.collect(),
+            note: "Records as they stand in the input; those that stand there several times count once in all that follows."
+                .to_owned(),
+        },
+        "inputs",
+        0,
+    ))
+}
+
+fn gaps(model: &Model, blocks: &mut Vec<Block>) {
+    if model.gaps.len() == 0 {
+        return;
+    }
+    let mut gaps: Vec<_> = model.gaps.iter().map(|(_, gap)| gap).collect();
+    gaps.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (&a.source, &a.reason).cmp(&(&b.source, &b.reason))));
+    let rows = gaps.iter().map(|gap| {
+        vec![
+            Cell::Text(gap.source.clone()),
+            Cell::Text(reason(&gap.reason).to_owned()),
+            Cell::Number(gap.count),
+            Cell::Time(time(gap.last)),
+        ]
+    });
+    let table = Table {
+        caption: "Missing traffic that the sensor reported".to_owned(),
+        columns: vec![name("Capture"), text("What is missing"), number("Times"), text("Last")],
+        rows: rows.collect(),
+        note: "Packets that were dropped are among them. Check the span port for both directions and for drops, raise the \
+               ring size, capture whole frames."
+            .to_owned(),
+    };
+    blocks.push(Block::Table(cut(table, "gaps", model.gaps.others())));
+}
+
+/// What is not known of what was seen.
+fn unknown(model: &Model, blocks: &mut Vec<Block>) {
+    let mut rows = Vec::new();
+    let mut add = |what: &str, words: Vec<(&str, u64)>, all: u64| {
+        for (word, count) in words {
+            rows.push(vec![
+                Cell::Text(what.to_owned()),
+                Cell::Text(reason(word).to_owned()),
+                Cell::Number(count),
+                Cell::Share(count, all),
+            ]);
+        }
+    };
+    let sessions = model.coverage.total();
+    let in_part = model.coverage.sorted().into_iter().filter(|(word, _)| *word != "complete").collect();
+    add("Sessions not seen whole", in_part, sessions);
+    add("Sessions whose offer of STARTTLS is not known", model.unknown_offers.sorted(), sessions);
+    add("Logins whose outcome is not known", model.unknown_outcomes.sorted(), model.outcomes.total());
+    if !rows.is_empty() {
+        blocks.push(Block::Table(Table {
+            caption: "What is not known, and why".to_owned(),
+            columns: vec![name("Of what"), text("Why"), number("Number"), number("Share")],
+            rows,
+            note: String::new(),
+        }));
+    }
+}
+
+fn sources(model: &Model) -> Block {
+    let mut sources: Vec<_> = model.sources.iter().map(|(_, source)| source).collect();
+    sources.sort_by(|a, b| b.records.cmp(&a.records).then_with(|| a.name.cmp(&b.name)));
+    let rows = sources.iter().map(|source| {
+        vec![
+            Cell::some(&source.name),
+            Cell::Number(source.records),
+            Cell::Time(time(source.first)),
+            Cell::Time(time(source.last)),
+        ]
+    });
+    let table = Table {
+        caption: "Captures and interfaces that the records are of".to_owned(),
+        columns: vec![name("Capture"), number("Records"), text("First packet told of"), text("Last")],
+        rows: rows.collect(),
+        note: "A capture without any record is not listed: nothing here tells that it was read.".to_owned(),
+    };
+    Block::Table(cut(table, "captures", model.sources.others()))
+}
