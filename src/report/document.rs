@@ -58,6 +58,19 @@ pub(super) struct Table {
     pub(super) note: String,
 }
 
+impl Table {
+    /// Leaves out columns in which nothing stands.
+    pub(super) fn prune(&mut self) {
+        for at in (0..self.columns.len()).rev() {
+            let is_empty = self.rows.iter().all(|row| matches!(row.get(at), None | Some(Cell::Empty)));
+            if is_empty && !self.rows.is_empty() {
+                self.columns.remove(at);
+                self.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+            }
+        }
+    }
+}
+
 /// The head of a column.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
@@ -65,21 +78,31 @@ pub(super) struct Column {
     pub(super) is_number: bool,
     /// It names the rows.
     pub(super) is_name: bool,
+    /// It holds sentences, or lists of them.
+    pub(super) is_wide: bool,
+}
+
+impl Column {
+    /// With sentences in it.
+    pub(super) const fn wide(mut self) -> Self {
+        self.is_wide = true;
+        self
+    }
 }
 
 /// A column of text that names the rows.
 pub(super) const fn name(title: &'static str) -> Column {
-    Column { title, is_number: false, is_name: true }
+    Column { title, is_number: false, is_name: true, is_wide: false }
 }
 
 /// A column of text.
 pub(super) const fn text(title: &'static str) -> Column {
-    Column { title, is_number: false, is_name: false }
+    Column { title, is_number: false, is_name: false, is_wide: false }
 }
 
 /// A column of numbers.
 pub(super) const fn number(title: &'static str) -> Column {
-    Column { title, is_number: true, is_name: false }
+    Column { title, is_number: true, is_name: false, is_wide: false }
 }
 
 /// What stands in a table.
@@ -88,6 +111,8 @@ pub(super) enum Cell {
     Text(String),
     /// Several short texts, each a line.
     Lines(Vec<String>),
+    /// A file, whose name may be broken at its folders.
+    Path(String),
     /// What is typed elsewhere.
     Code(String),
     Number(u64),

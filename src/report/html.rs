@@ -137,11 +137,11 @@ fn table(table: &Table, id: &str) -> Markup {
     html! {
         div.scroll role="group" tabindex="0" aria-labelledby=(id) {
             table {
-                caption id=(id) { (table.caption) }
+                caption { span id=(id) { (table.caption) } }
                 thead {
                     tr {
                         @for column in &table.columns {
-                            th scope="col" class=[column.is_number.then_some("number")] { (column.title) }
+                            th scope="col" class=[class(column)] { (column.title) }
                         }
                     }
                 }
@@ -157,17 +157,21 @@ fn table(table: &Table, id: &str) -> Markup {
 }
 
 fn cell(column: &Column, cell: &Cell) -> Markup {
-    let class = column.is_number.then_some("number");
     let inner = content(cell);
     html! {
-        @if column.is_name { th scope="row" { (inner) } } @else { td class=[class] { (inner) } }
+        @if column.is_name { th scope="row" class=[class(column)] { (inner) } } @else { td class=[class(column)] { (inner) } }
     }
+}
+
+fn class(column: &Column) -> Option<&'static str> {
+    column.is_number.then_some("number").or(column.is_wide.then_some("wide"))
 }
 
 fn content(cell: &Cell) -> Markup {
     match cell {
         Cell::Empty => html! {},
         Cell::Text(text) => html! { (text) },
+        Cell::Path(text) => html! { @for part in text.split_inclusive('/') { (part) wbr; } },
         Cell::Time(text) => html! { span.time { (text) } },
         Cell::Lines(lines) => html! { @if !lines.is_empty() { ul { @for line in lines { li { (line) } } } } },
         Cell::Code(text) => html! { code { (text) } },
@@ -223,6 +227,7 @@ mod tests {
             rows: vec![
                 vec![Cell::Text(text())],
                 vec![Cell::Code(text())],
+                vec![Cell::Path(text())],
                 vec![Cell::Lines(vec![text()])],
                 vec![Cell::Time(text())],
                 vec![Cell::State(Tone::Bad, text())],

@@ -85,7 +85,7 @@ fn table(table: &Table, page: &mut String) {
 fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
-        Cell::Text(text) | Cell::Time(text) => plain(text),
+        Cell::Text(text) | Cell::Path(text) | Cell::Time(text) => plain(text),
         Cell::Lines(lines) => lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("<br>"),
         Cell::Code(text) => code(text),
         Cell::Number(number) => grouped(*number),

@@ -38,7 +38,7 @@ pub enum Format {
 }
 
 /// Findings that are shown by themselves.
-const EVIDENCE: usize = 500;
+const EVIDENCE: usize = 200;
 
 /// What records add up to.
 pub struct Report {

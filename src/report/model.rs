@@ -197,17 +197,10 @@ pub(super) struct SourceTally {
     pub(super) last: u64,
 }
 
-/// How far STARTTLS came on a session: offer, whether it was asked for, answer, whether TLS came about.
+/// How far STARTTLS came on a session: offer, whether it was asked for, answer, whether TLS came about; the numbers of
+/// the states that the chapter of it has words for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Path(pub(super) [u8; 4]);
-
-/// The words of each step of a [`Path`].
-pub(super) const PATH_WORDS: [&[&str]; 4] = [
-    &["offered", "not offered", "offer not known"],
-    &["requested", "not requested"],
-    &["accepted", "refused", "no reply"],
-    &["TLS established", "in clear", "TLS not known"],
-];
 
 /// Everything that is told.
 pub(super) struct Model {
@@ -611,6 +604,7 @@ fn path(fact: &Fact<'_>) -> Path {
         _ => 2,
     };
     let reply = match &*fact.reply {
+        _ if !fact.is_requested => 3,
         "accepted" => 0,
         "refused" => 1,
         _ => 2,

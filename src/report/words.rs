@@ -5,10 +5,15 @@ use crate::ops::grouped;
 use crate::output::time_text;
 use crate::wire::Timestamp;
 
+/// `2026-11-24 23:02:05`, in UTC.
+pub(super) fn moment(nanoseconds: u64) -> String {
+    let text = time_text(Timestamp(nanoseconds));
+    format!("{} {}", &text[..10], &text[11..19])
+}
+
 /// `2026-11-24 23:02:05 UTC`.
 pub(super) fn time(nanoseconds: u64) -> String {
-    let text = time_text(Timestamp(nanoseconds));
-    format!("{} {} UTC", &text[..10], &text[11..19])
+    moment(nanoseconds) + " UTC"
 }
 
 /// `2026-11-24`.
@@ -55,6 +60,11 @@ pub(super) fn server(service: &Service) -> String {
 /// `IMAP`.
 pub(super) fn protocol(service: &Service) -> &'static str {
     service.protocol.map_or("not known", |protocol| protocol.info().title)
+}
+
+/// `10.0.0.1:143 IMAP`, in one piece.
+pub(super) fn named(service: &Service) -> String {
+    format!("{}\u{a0}{}", server(service), protocol(service).replace(' ', "\u{a0}"))
 }
 
 /// Some of several with the number of the others.

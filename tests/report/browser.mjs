@@ -131,6 +131,15 @@ try {
       await audit(page, name);
       await keyboard(page, name);
       if (colorScheme === "light") {
+        await page.emulateMedia({ media: "print" });
+        const heads = await page.evaluate(() => {
+          const buttons = [...document.querySelectorAll("th button")];
+          const shown = (one) => getComputedStyle(one).display !== "none";
+          return [buttons.length > 10, buttons.some(shown), getComputedStyle(buttons[0].closest("th"), "::before").content];
+        });
+        // A head with a button in it is not repeated from page to page.
+        check(heads[0] && !heads[1] && heads[2].length > 4, `${name}: heads on paper: ${heads}`);
+        await page.emulateMedia({ media: null });
         const paper = await page.pdf({ preferCSSPageSize: true, ...(shots && { path: join(shots, `${file}.pdf`) }) });
         check(paper.length > 10_000, `${name}: ${paper.length} octets of paper`);
       }

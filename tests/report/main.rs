@@ -196,7 +196,7 @@ fn the_numbers_of_a_page_are_those_of_the_records() {
     assert_eq!(accounts.iter().map(|row| row[0].clone()).collect::<BTreeSet<_>>(), truth.accounts);
     assert_eq!(accounts.iter().map(|row| number(&row[1])).sum::<u64>(), truth.disclosures);
     let servers = &tables["Servers to change, those first whose change ends most of what was seen"];
-    let named = |row: &Vec<String>| row[1].split(' ').next().expect("an address").to_owned();
+    let named = |row: &Vec<String>| row[1].split("<br>").next().expect("an address").to_owned();
     assert_eq!(servers.iter().map(named).collect::<BTreeSet<_>>(), truth.servers);
     assert_eq!(servers.iter().map(|row| number(&row[4])).sum::<u64>(), truth.disclosures);
     assert!(page.contains(&format!("- **{}** credentials sent in clear", truth.disclosures)));
@@ -212,16 +212,18 @@ fn order_and_repetition_of_records_change_nothing() {
     let page = report("md", &records);
     let mut lines: Vec<&[u8]> = records.split_inclusive(|octet| *octet == b'\n').collect();
     lines.reverse();
-    assert_eq!(report("md", &lines.concat()), page);
+    assert!(report("md", &lines.concat()) == page);
     lines.swap(3, 40);
     lines.swap(0, 60);
-    assert_eq!(report("md", &lines.concat()), page);
+    assert!(report("md", &lines.concat()) == page);
     let twice = report("md", &[records.clone(), lines.concat()].concat());
     let without_inputs = |page: &str| {
-        let lines = page.lines().filter(|line| !line.starts_with("| standard input"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
+        let is_of_input =
+            |line: &&str| line.starts_with("| standard input") || line.contains("under the same event.id");
+        page.lines().filter(|line| !is_of_input(line) && !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(without_inputs(&twice), without_inputs(&page));
+    assert!(twice.contains("- 71 records: there before under the same event.id"));
+    assert!(without_inputs(&twice) == without_inputs(&page), "{twice}");
 }
 
 #[test]
@@ -269,7 +271,7 @@ fn what_was_not_given_is_said_first() {
         assert!(coverage.contains("is not known from these records alone"));
         assert!(page.contains("- **13** credentials sent in clear"), "each of them tells how many");
         assert!(page.contains("- **–** sessions under TLS"), "not 100 %");
-        assert!(page.contains("| 1 | 10.77.0.1:143 IMAP |"), "{given} alone make a worklist");
+        assert!(page.contains("| 1 | 10.77.0.1:143<br>IMAP |"), "{given} alone make a worklist");
     }
     let coverage = first(&report("md", &of("session")));
     assert!(coverage.contains("No findings were given."), "{coverage}");

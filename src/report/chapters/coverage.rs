@@ -3,8 +3,8 @@
 use super::super::document::{Block, Cell, Chapter, Table, Tone, name, number, text};
 use super::super::model::Model;
 use super::super::read::Given;
-use super::super::words::{percent, reason, time};
-use super::cut;
+use super::super::words::{moment, percent, reason};
+use super::{fill, fill_to};
 use crate::ops::{counted, grouped};
 
 /// The kinds of records, in the order that the model counts them.
@@ -25,6 +25,9 @@ const KINDS: [(&str, &str); 3] = [
          that are in order and servers without a finding cannot be told.",
     ),
 ];
+
+/// Rows that do not push the rest of the page out of sight.
+const FEW: usize = 15;
 
 pub(super) fn chapter(given: &Given, model: &Model) -> Chapter {
     let mut blocks = Vec::new();
@@ -92,6 +95,7 @@ fn faults(given: &Given, model: &Model, blocks: &mut Vec<Block>) {
         (all(|file| file.foreign), "line", "no record of barewire in ECS form, and left out"),
         (all(|file| file.long), "line", "longer than any record, and left out"),
         (model.unchecked, "record", "beyond what is kept to know repetitions: some may count twice"),
+        (model.repeated, "record", "there before under the same event.id, each of which counts once"),
         (model.truncated, "record", "shortened by the sensor to keep a line's length"),
     ] {
         if count > 0 {
@@ -121,11 +125,11 @@ fn inputs(given: &Given) -> Block {
     let rows = given.files.iter().map(|file| {
         let counts =
             [file.lines, file.records[0], file.records[1], file.records[2], file.unreadable + file.foreign + file.long];
-        let mut row = vec![Cell::Text(file.name.clone())];
+        let mut row = vec![Cell::Path(file.name.clone())];
         row.extend(counts.map(Cell::Number));
         row
     });
-    Block::Table(cut(
+    fill(
         Table {
             caption: "Inputs of this report".to_owned(),
             columns: vec![
@@ -136,13 +140,14 @@ fn inputs(given: &Given) -> Block {
                 number("Sessions"),
                 number("Left out"),
             ],
-            rows: rows.collect(),
+            rows: Vec::new(),
             note: "Records as they stand in the input; those that stand there several times count once in all that follows."
                 .to_owned(),
         },
+        rows,
         "inputs",
         0,
-    ))
+    )
 }
 
 fn gaps(model: &Model, blocks: &mut Vec<Block>) {
@@ -153,21 +158,21 @@ fn gaps(model: &Model, blocks: &mut Vec<Block>) {
     gaps.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (&a.source, &a.reason).cmp(&(&b.source, &b.reason))));
     let rows = gaps.iter().map(|gap| {
         vec![
-            Cell::Text(gap.source.clone()),
+            Cell::Path(gap.source.clone()),
             Cell::Text(reason(&gap.reason).to_owned()),
             Cell::Number(gap.count),
-            Cell::Time(time(gap.last)),
+            Cell::Time(moment(gap.last)),
         ]
     });
     let table = Table {
         caption: "Missing traffic that the sensor reported".to_owned(),
-        columns: vec![name("Capture"), text("What is missing"), number("Times"), text("Last")],
-        rows: rows.collect(),
+        columns: vec![name("Capture"), text("What is missing"), number("Times"), text("Last (UTC)")],
+        rows: Vec::new(),
         note: "Packets that were dropped are among them. Check the span port for both directions and for drops, raise the \
                ring size, capture whole frames."
             .to_owned(),
     };
-    blocks.push(Block::Table(cut(table, "gaps", model.gaps.others())));
+    blocks.push(fill_to(FEW, table, rows, "gaps", model.gaps.others()));
 }
 
 /// What is not known of what was seen.
@@ -203,17 +208,17 @@ fn sources(model: &Model) -> Block {
     sources.sort_by(|a, b| b.records.cmp(&a.records).then_with(|| a.name.cmp(&b.name)));
     let rows = sources.iter().map(|source| {
         vec![
-            Cell::some(&source.name),
+            Cell::Path(source.name.clone()),
             Cell::Number(source.records),
-            Cell::Time(time(source.first)),
-            Cell::Time(time(source.last)),
+            Cell::Time(moment(source.first)),
+            Cell::Time(moment(source.last)),
         ]
     });
     let table = Table {
         caption: "Captures and interfaces that the records are of".to_owned(),
-        columns: vec![name("Capture"), number("Records"), text("First packet told of"), text("Last")],
-        rows: rows.collect(),
+        columns: vec![name("Capture"), number("Records"), text("First packet told of (UTC)"), text("Last (UTC)")],
+        rows: Vec::new(),
         note: "A capture without any record is not listed: nothing here tells that it was read.".to_owned(),
     };
-    Block::Table(cut(table, "captures", model.sources.others()))
+    fill_to(FEW, table, rows, "captures", model.sources.others())
 }

@@ -2,7 +2,7 @@
 
 use super::super::document::{Block, Cell, Chapter, Table, Tone, name, number, text};
 use super::super::model::Model;
-use super::super::words::time;
+use super::super::words::moment;
 use crate::ops::grouped;
 
 pub(super) fn chapter(model: &Model) -> Chapter {
@@ -14,9 +14,8 @@ pub(super) fn chapter(model: &Model) -> Chapter {
             Cell::Text(exhibit.message.clone()),
             Cell::Code(exhibit.name.clone()),
             Cell::Number(exhibit.count),
-            Cell::some(if exhibit.confidence == "confirmed" { "" } else { &exhibit.confidence }),
-            Cell::Time(time(exhibit.last)),
-            Cell::some(&exhibit.source),
+            Cell::Time(moment(exhibit.last)),
+            Cell::Path(exhibit.source.clone()),
             exhibit.packet.map_or(Cell::Empty, Cell::Number),
             if exhibit.filter.is_empty() { Cell::Empty } else { Cell::Code(exhibit.filter.clone()) },
         ]
@@ -35,14 +34,13 @@ pub(super) fn chapter(model: &Model) -> Chapter {
             caption: "Findings, the gravest first".to_owned(),
             columns: vec![
                 text("Severity"),
-                name("What was seen"),
+                name("What was seen").wide(),
                 text("Name"),
                 number("Times"),
-                text("Doubt"),
-                text("Last"),
+                text("Last (UTC)"),
                 text("Capture"),
                 number("Packet"),
-                text("Wireshark filter"),
+                text("Wireshark filter").wide(),
             ],
             rows: rows.collect(),
             note,

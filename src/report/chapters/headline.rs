@@ -4,7 +4,7 @@ use super::super::document::{Block, Cell, Chapter, Figure, Table, Tone, name, nu
 use super::super::model::{IMPLICIT, Model, STARTTLS};
 use super::super::words::percent;
 use super::super::worklist::Worklist;
-use super::cut;
+use super::fill;
 use crate::finding::SEVERITIES;
 use crate::ops::{counted, grouped};
 use std::cmp::Reverse;
@@ -101,10 +101,10 @@ fn kinds(model: &Model) -> Block {
     let table = Table {
         caption: "Findings by kind".to_owned(),
         columns: vec![name("Finding"), text("Name"), text("Gravest"), number("Distinct"), number("Times")],
-        rows: rows.collect(),
+        rows: Vec::new(),
         note: "barewire explain NAME says what one means, what it needs as proof and how to mend it.".to_owned(),
     };
-    Block::Table(cut(table, "kinds", model.kinds.others()))
+    fill(table, rows, "kinds", model.kinds.others())
 }
 
 fn outcomes(model: &Model) -> Block {

@@ -8,7 +8,7 @@ mod headline;
 mod sessions;
 mod work;
 
-use super::document::{Document, Table};
+use super::document::{Block, Cell, Document, Table};
 use super::model::Model;
 use super::read::Given;
 use super::words;
@@ -16,7 +16,7 @@ use super::worklist::Worklist;
 use crate::ops::{counted, grouped};
 
 /// Rows of a table of servers, accounts, clients or the like. A page that nobody can load helps nobody.
-const ROWS: usize = 250;
+const ROWS: usize = 100;
 
 /// The whole page.
 pub(super) fn document(given: &Given, model: &Model, list: &Worklist<'_>) -> Document {
@@ -25,7 +25,7 @@ pub(super) fn document(given: &Given, model: &Model, list: &Worklist<'_>) -> Doc
     });
     let files = counted(given.files.len() as u64, "input");
     let records: u64 = model.records.iter().sum();
-    Document {
+    let mut document = Document {
         title: "Mail credentials in clear: what to move".to_owned(),
         subtitle: format!("From {} in {files}.{span}", counted(records, "record")),
         chapters: vec![
@@ -41,16 +41,30 @@ pub(super) fn document(given: &Given, model: &Model, list: &Worklist<'_>) -> Doc
             sessions::tls(model),
             evidence::chapter(model),
         ],
+    };
+    for block in document.chapters.iter_mut().flat_map(|chapter| &mut chapter.blocks) {
+        if let Block::Table(table) = block {
+            table.prune();
+        }
     }
+    document
 }
 
-/// Cuts a table to its rows and says what that leaves out; `others` had no room before.
-fn cut(mut table: Table, noun: &str, others: u64) -> Table {
-    let left = table.rows.len().saturating_sub(ROWS);
-    table.rows.truncate(ROWS);
+/// A row of a table.
+type Row = Vec<Cell>;
+
+/// Fills a table with as many rows as it may have and says what that leaves out; `others` had no room before.
+fn fill(table: Table, rows: impl ExactSizeIterator<Item = Row>, noun: &str, others: u64) -> Block {
+    fill_to(ROWS, table, rows, noun, others)
+}
+
+/// The same with at most `most` rows. Those that are left out are not made: there may be a hundred thousand.
+fn fill_to(most: usize, mut table: Table, rows: impl ExactSizeIterator<Item = Row>, noun: &str, others: u64) -> Block {
+    let left = rows.len().saturating_sub(most);
+    table.rows = rows.take(most).collect();
     let mut notes: Vec<String> = Vec::new();
     if left > 0 {
-        notes.push(format!("{} more {noun} are not shown; --format csv lists them.", grouped(left as u64)));
+        notes.push(format!("{} more {noun} are not shown.", grouped(left as u64)));
     }
     if others > 0 {
         notes.push(format!(
@@ -62,5 +76,5 @@ fn cut(mut table: Table, noun: &str, others: u64) -> Table {
         notes.push(std::mem::take(&mut table.note));
     }
     table.note = notes.join(" ");
-    table
+    Block::Table(table)
 }

@@ -1,17 +1,19 @@
 //! How sessions were protected, and how far STARTTLS came.
 
 use super::super::document::{Bars, Block, Cell, Chapter, Flow, Stage, Table, Tone, name, number, text};
-use super::super::model::{IMPLICIT, Model, PATH_WORDS, PROTECTIONS, STARTTLS, SecretTally};
-use super::super::words::{day, length, percent, protocol, server, some, step};
-use super::cut;
+use super::super::model::{IMPLICIT, Model, PROTECTIONS, STARTTLS, SecretTally};
+use super::super::words::{day, length, named, percent, some, step};
+use super::fill;
 use crate::mail::PROTOCOLS;
 use crate::ops::{counted, grouped};
 use std::collections::HashSet;
 
-/// Bars that can be told from each other.
-const STEPS: usize = 48;
+/// Bars that can be told from each other: two months by days.
+const STEPS: usize = 62;
 /// Days before its end that a certificate is to be renewed: clients see no fault until then.
 const SOON_DAYS: u64 = 30;
+/// Places of a secret that are named.
+const SHOWN_PLACES: usize = 8;
 const DAY: u64 = 86_400 * 1_000_000_000;
 
 /// Protections as parts of a bar, best below.
@@ -138,10 +140,16 @@ fn table(caption: &str, first: &'static str, rows: Vec<Vec<Cell>>, note: String)
     Table { caption: caption.to_owned(), columns, rows, note }
 }
 
-/// Colours of the states of [`PATH_WORDS`].
-const PATH_KINDS: [&[&str]; 4] =
-    [&["good", "bad", "unknown"], &["good", "bad"], &["good", "bad", "unknown"], &["best", "bad", "unknown"]];
-const PATH_TITLES: [&str; 4] = ["Offer", "Request", "Reply", "Outcome"];
+/// A stage of STARTTLS with the states that it can come to, and the kinds that give their colours.
+type PathStage = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// The stages of a `Path`, in its order.
+const PATH: [PathStage; 4] = [
+    ("Offer", &[("offered", "good"), ("not offered", "bad"), ("offer not known", "unknown")]),
+    ("Request", &[("requested", "good"), ("not requested", "bad")]),
+    ("Reply", &[("accepted", "good"), ("refused", "bad"), ("no reply", "unknown"), ("not asked", "bad")]),
+    ("Outcome", &[("TLS established", "best"), ("in clear", "bad"), ("TLS not known", "unknown")]),
+];
 
 pub(super) fn starttls(model: &Model) -> Chapter {
     let mut chapter = Chapter { id: "starttls", title: "How far STARTTLS came", blocks: Vec::new() };
@@ -153,8 +161,12 @@ pub(super) fn starttls(model: &Model) -> Chapter {
     let mut ways: Vec<_> = model.paths.iter().collect();
     ways.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let rows = ways.iter().map(|(path, count)| {
-        let mut row: Vec<Cell> =
-            path.0.iter().zip(PATH_WORDS).map(|(at, words)| Cell::Text(words[usize::from(*at)].to_owned())).collect();
+        let mut row: Vec<Cell> = path
+            .0
+            .iter()
+            .zip(PATH)
+            .map(|(at, (_, states))| Cell::Text(states[usize::from(*at)].0.to_owned()))
+            .collect();
         row.push(Cell::Number(**count));
         row.push(Cell::Share(**count, total));
         row
@@ -167,10 +179,7 @@ pub(super) fn starttls(model: &Model) -> Chapter {
                start are not among these."
             .to_owned(),
     };
-    let stages = PATH_TITLES.iter().zip(PATH_WORDS).zip(PATH_KINDS).map(|((title, words), kinds)| Stage {
-        title,
-        states: words.iter().copied().zip(kinds.iter().copied()).collect(),
-    });
+    let stages = PATH.map(|(title, states)| Stage { title, states: states.to_vec() });
     let established: u64 = model.paths.iter().filter(|(path, _)| path.0[3] == 0).map(|(_, count)| count).sum();
     chapter.blocks.push(Block::Flow(Flow {
         title: "What became of STARTTLS".to_owned(),
@@ -179,7 +188,7 @@ pub(super) fn starttls(model: &Model) -> Chapter {
             counted(total, "session"),
             grouped(established)
         ),
-        stages: stages.collect(),
+        stages: stages.into(),
         ways: ways.iter().map(|(path, count)| (path.0.map(usize::from).to_vec(), **count)).collect(),
     }));
     chapter.blocks.push(Block::Table(table));
@@ -196,7 +205,7 @@ pub(super) fn reuse(model: &Model) -> Chapter {
     secrets.sort_by(|a, b| b.places.len().cmp(&a.places.len()).then_with(|| a.places.iter().cmp(b.places.iter())));
     let rows = secrets.iter().map(|secret| {
         vec![
-            Cell::Lines(secret.places.iter().cloned().collect()),
+            Cell::Lines(some(secret.places.iter().take(SHOWN_PLACES).cloned(), secret.places.len() as u64)),
             Cell::Number(secret.places.len() as u64),
             match secret.fingerprint.as_str() {
                 "" => Cell::Empty,
@@ -207,16 +216,16 @@ pub(super) fn reuse(model: &Model) -> Chapter {
     let table = Table {
         caption: "Secrets that were used in several places".to_owned(),
         columns: vec![name("Server, protocol and account"), number("Places"), text("Fingerprint")],
-        rows: rows.collect(),
+        rows: Vec::new(),
         note:
             "Equal fingerprints are equal secrets; the secret cannot be read back. Only fingerprints of one key can be \
-               compared: give the same --fingerprint-key to all sensors. One account at IMAP or POP3 and SMTP of one \
-               address is to be expected. At most 32 places of a secret are kept."
+               compared: give all sensors the same. One account at IMAP or POP3 and SMTP of one \
+               address is to be expected. At most 32 places of a secret are known."
                 .to_owned(),
     };
-    let blocks = match table.rows.is_empty() {
+    let blocks = match secrets.is_empty() {
         true => vec![Block::Notice(Tone::Plain, "No secret was seen in more than one place under one key.".to_owned())],
-        false => vec![Block::Table(cut(table, "secrets", model.secrets.others() + model.reuses.others()))],
+        false => vec![fill(table, rows, "secrets", model.secrets.others() + model.reuses.others())],
     };
     Chapter { id: "reuse", title: "Secrets used in several places", blocks }
 }
@@ -253,7 +262,7 @@ fn certificates(model: &Model) -> Block {
     let mut all: Vec<_> = model.certificates.iter().map(|(_, certificate)| certificate).collect();
     all.sort_by(|a, b| (a.not_after, &a.sha256).cmp(&(b.not_after, &b.sha256)));
     let rows = all.iter().map(|certificate| {
-        let servers = certificate.servers.iter().map(|service| format!("{} {}", server(service), protocol(service)));
+        let servers = certificate.servers.iter().map(named);
         vec![
             Cell::some(&certificate.subject),
             certificate.not_after.map_or(Cell::Empty, |end| left(end, now)),
@@ -273,13 +282,13 @@ fn certificates(model: &Model) -> Block {
             text("Servers"),
             text("SHA-256 begins"),
         ],
-        rows: rows.collect(),
+        rows: Vec::new(),
         note: format!(
             "As of {}, the newest record. TLS 1.3 hides certificates: those servers are not listed.",
             day(now)
         ),
     };
-    Block::Table(cut(table, "certificates", model.certificates.others()))
+    fill(table, rows, "certificates", model.certificates.others())
 }
 
 /// How long a certificate is still valid at `now`.

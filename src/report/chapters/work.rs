@@ -2,9 +2,9 @@
 
 use super::super::document::{Block, Cell, Chapter, Remedy, Table, Tone, name, number, text};
 use super::super::model::Model;
-use super::super::words::{day, protocol, server, some};
+use super::super::words::{day, named, protocol, server, some};
 use super::super::worklist::Worklist;
-use super::cut;
+use super::fill;
 use crate::ops::{counted, grouped};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub(super) fn servers(model: &Model, list: &Worklist<'_>) -> Chapter {
     let rows = list.servers.iter().enumerate().map(|(at, task)| {
         let tally = task.tally;
         let charges = model.charges(tally).into_iter();
-        let named = charges.map(|(charge, kind)| format!("{} ×{}", kind.title, grouped(charge.count)));
+        let findings = charges.map(|(charge, kind)| format!("{}\u{a0}×{}", kind.title, grouped(charge.count)));
         let tasks = task.remedies.iter().map(|at| (*at + 1, list.remedies[*at].title().to_owned()));
         let change = if task.remedies.is_empty() {
             Cell::Text("Nothing on this server: its clients must change".to_owned())
@@ -23,7 +23,7 @@ pub(super) fn servers(model: &Model, list: &Worklist<'_>) -> Chapter {
         };
         vec![
             Cell::Number(at as u64 + 1),
-            Cell::Text(format!("{} {}", server(&task.service), protocol(&task.service))),
+            Cell::Lines(vec![server(&task.service), protocol(&task.service).to_owned()]),
             Cell::some(&tally.software.text),
             change,
             Cell::Number(tally.disclosures()),
@@ -31,7 +31,7 @@ pub(super) fn servers(model: &Model, list: &Worklist<'_>) -> Chapter {
             Cell::Number(tally.accounts),
             Cell::Number(tally.clients),
             Cell::Severity(tally.severity()),
-            Cell::Lines(named.collect()),
+            Cell::Lines(findings.collect()),
         ]
     });
     let table = Table {
@@ -40,24 +40,24 @@ pub(super) fn servers(model: &Model, list: &Worklist<'_>) -> Chapter {
             number("Order"),
             name("Server"),
             text("Software"),
-            text("What to change"),
+            text("What to change").wide(),
             number("Credentials in clear"),
             number("Closed so far"),
             number("Accounts"),
             number("Clients"),
             text("Gravest"),
-            text("Findings"),
+            text("Findings").wide(),
         ],
-        rows: rows.collect(),
-        note: "Closed so far: the share of all credentials in clear that went to this server or one above it. R and a number \
+        rows: Vec::new(),
+        note: "--format csv has all of them with their settings. Closed so far: the share of all credentials in clear that went to this server or one above it. R and a number \
                name a remedy below. Move the clients first where a server is to refuse what they still do."
             .to_owned(),
     };
     let mut blocks = vec![];
-    if table.rows.is_empty() {
+    if list.servers.is_empty() {
         blocks.push(Block::Notice(Tone::Plain, "No server has a finding.".to_owned()));
     } else {
-        blocks.push(Block::Table(cut(table, "servers", model.services.others())));
+        blocks.push(fill(table, rows, "servers", model.services.others()));
     }
     if list.clean > 0 {
         let what = counted(list.clean, "server");
@@ -70,8 +70,9 @@ pub(super) fn servers(model: &Model, list: &Worklist<'_>) -> Chapter {
 }
 
 pub(super) fn accounts(model: &Model) -> Chapter {
-    let rows = model.sorted_accounts().into_iter().map(|account| {
-        let servers = account.servers.iter().map(|service| format!("{} {}", server(service), protocol(service)));
+    let accounts = model.sorted_accounts();
+    let rows = accounts.iter().map(|account| {
+        let servers = account.servers.iter().map(named);
         vec![
             Cell::Text(if account.name.is_empty() { "(empty name)".to_owned() } else { account.name.clone() }),
             Cell::Number(account.disclosures()),
@@ -91,41 +92,29 @@ pub(super) fn accounts(model: &Model) -> Chapter {
             text("From clients"),
             text("Last seen"),
         ],
-        rows: rows.collect(),
+        rows: Vec::new(),
         note: "Change the secret after the account has moved, not before: else the new one passes in clear as well. Names are \
                what clients sent; some may be no accounts."
             .to_owned(),
     };
-    let blocks = match table.rows.is_empty() {
+    let blocks = match accounts.is_empty() {
         true => vec![Block::Notice(Tone::Plain, "No record names an account whose secret passed in clear.".to_owned())],
-        false => vec![Block::Table(cut(table, "accounts", model.accounts.others()))],
+        false => vec![fill(table, rows, "accounts", model.accounts.others())],
     };
     Chapter { id: "accounts", title: "Worklist: accounts still exposed", blocks }
 }
 
 pub(super) fn clients(model: &Model, list: &Worklist<'_>) -> Chapter {
     let mut by_software: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
-    let mut rows = Vec::new();
-    for (ip, client, remedy) in &list.clients {
+    for (_, client, _) in &list.clients {
         let sum = by_software.entry(&client.software.text).or_default();
         sum[0] += 1;
         sum[1] = sum[1].saturating_add(client.disclosures());
         sum[2] += client.clear_sessions;
-        let servers = client.servers.iter().map(|service| format!("{} {}", server(service), protocol(service)));
-        rows.push(vec![
-            Cell::Text(ip.to_string()),
-            Cell::some(&client.software.text),
-            Cell::Remedies(vec![(*remedy + 1, list.remedies[*remedy].title().to_owned())]),
-            Cell::Number(client.disclosures()),
-            Cell::Number(client.clear_sessions),
-            Cell::Lines(some(client.accounts.iter().cloned(), client.account_count)),
-            Cell::Lines(some(servers, client.server_count)),
-            Cell::Time(day(client.last)),
-        ]);
     }
     let mut software: Vec<_> = by_software.into_iter().collect();
     software.sort_by_key(|(name, sum)| (Reverse(sum[1]), Reverse(sum[0]), *name));
-    let software = software.into_iter().map(|(name, sum)| {
+    let by_software = software.into_iter().map(|(name, sum)| {
         let name = if name.is_empty() { "not recognised" } else { name };
         vec![Cell::Text(name.to_owned()), Cell::Number(sum[0]), Cell::Number(sum[1]), Cell::Number(sum[2])]
     });
@@ -137,29 +126,41 @@ pub(super) fn clients(model: &Model, list: &Worklist<'_>) -> Chapter {
             number("Credentials in clear"),
             number("Sessions in clear"),
         ],
-        rows: software.collect(),
+        rows: Vec::new(),
         note: String::new(),
     };
+    let rows = list.clients.iter().map(|(ip, client, remedy)| {
+        vec![
+            Cell::Text(ip.to_string()),
+            Cell::some(&client.software.text),
+            Cell::Remedies(vec![(*remedy + 1, list.remedies[*remedy].title().to_owned())]),
+            Cell::Number(client.disclosures()),
+            Cell::Number(client.clear_sessions),
+            Cell::Lines(some(client.accounts.iter().cloned(), client.account_count)),
+            Cell::Lines(some(client.servers.iter().map(named), client.server_count)),
+            Cell::Time(day(client.last)),
+        ]
+    });
     let table = Table {
         caption: "Client addresses still to move".to_owned(),
         columns: vec![
             name("Client"),
             text("Software"),
-            text("What to change"),
+            text("What to change").wide(),
             number("Credentials in clear"),
             number("Sessions in clear"),
             text("Accounts"),
             text("To servers"),
             text("Last seen"),
         ],
-        rows,
+        rows: Vec::new(),
         note: "An address may be that of many devices, or of a server that passes mail on.".to_owned(),
     };
-    let blocks = match table.rows.is_empty() {
+    let blocks = match list.clients.is_empty() {
         true => vec![Block::Notice(Tone::Plain, "No record names a client that spoke in clear.".to_owned())],
         false => vec![
-            Block::Table(cut(software, "kinds of software", 0)),
-            Block::Table(cut(table, "clients", model.clients.others())),
+            fill(software, by_software, "kinds of software", 0),
+            fill(table, rows, "clients", model.clients.others()),
         ],
     };
     Chapter { id: "clients", title: "Worklist: clients still to move", blocks }

@@ -19,6 +19,8 @@
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = head.textContent;
+      // On paper, where heads with buttons are not repeated from page to page.
+      head.dataset.title = head.textContent;
       head.replaceChildren(button);
       button.addEventListener("click", () => {
         const down = head.getAttribute("aria-sort") === "ascending";
