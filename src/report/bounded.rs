@@ -85,6 +85,10 @@ impl<T: Ord, const N: usize> Least<T, N> {
         }
     }
 
+    pub(super) fn contains(&self, value: &T) -> bool {
+        self.0.binary_search(value).is_ok()
+    }
+
     pub(super) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
     }

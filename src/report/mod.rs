@@ -1,8 +1,8 @@
 //! Records made into a page for people: what crossed the wire in clear, and what to change in which order.
 //!
-//! [`Report::read`] adds records up in bounded memory (see `model`), [`Report::render`] writes the page. It knows no JSON
+//! [`Report::read`] adds records up in bounded memory (see `model`), [`Report::write`] writes the page. It knows no JSON
 //! but what [`crate::output`] reads, reads no clock — what is about to expire is so as of the newest record — and fetches
-//! nothing: the page is one file. Memory: about 200 MiB at most for a million records that all differ, a few MiB for
+//! nothing: the page is one file. Memory: about 200 MiB for a million records that all differ, a few MiB for
 //! those of a usual day; a compressed input takes its decoder's window besides.
 
 mod bounded;

@@ -36,6 +36,8 @@ const ACCOUNTS: usize = 100_000;
 const CLIENTS: usize = 100_000;
 /// Secrets by fingerprint, nearly all of which are used in one place: less than half a kibibyte each.
 const SECRETS: usize = 50_000;
+/// Places of all secrets together; half a kibibyte each.
+const ALL_PLACES: usize = 200_000;
 /// Certificates; half a kibibyte each.
 const CERTIFICATES: usize = 10_000;
 /// Capture files and interfaces; a kibibyte each.
@@ -169,6 +171,28 @@ pub(super) struct SecretTally {
     pub(super) places: Least<String, PLACES>,
 }
 
+/// How many places are kept.
+#[derive(Default)]
+pub(super) struct Places {
+    kept: usize,
+    /// Times that there was no room for another.
+    pub(super) others: u64,
+}
+
+impl Places {
+    fn add(&mut self, secret: &mut SecretTally, place: String) {
+        if secret.places.contains(&place) {
+            return;
+        }
+        if self.kept < ALL_PLACES {
+            self.kept += 1;
+            secret.places.add(place);
+        } else {
+            self.others += 1;
+        }
+    }
+}
+
 /// A certificate and who showed it.
 pub(super) struct CertificateTally {
     pub(super) sha256: String,
@@ -227,6 +251,8 @@ pub(super) struct Model {
     pub(super) accounts: Known<u64, AccountTally>,
     pub(super) clients: Known<IpAddr, ClientTally>,
     pub(super) secrets: Known<u64, SecretTally>,
+    /// Of all secrets together.
+    pub(super) places: Places,
     /// Findings that one secret was used in several places.
     pub(super) reuses: Known<u64, SecretTally>,
     pub(super) outcomes: Words,
@@ -263,6 +289,7 @@ impl Model {
             accounts: Known::new(ACCOUNTS),
             clients: Known::new(CLIENTS),
             secrets: Known::new(SECRETS),
+            places: Places::default(),
             reuses: Known::new(SECRETS),
             outcomes: Words::default(),
             unknown_outcomes: Words::default(),
@@ -360,7 +387,7 @@ impl Model {
             Some(FindingId::CredentialReuse) => {
                 let key = self.pairs.hash(&*fact.id);
                 if let Some(reuse) = self.reuses.value(key, SecretTally::default) {
-                    fact.places.iter().for_each(|place| reuse.places.add(shown(place, 2 * NAME_CHARS)));
+                    fact.places.iter().for_each(|place| self.places.add(reuse, shown(place, 2 * NAME_CHARS)));
                 }
                 return;
             }
@@ -475,7 +502,8 @@ impl Model {
             let protocol = service.protocol.map_or("", Protocol::name);
             let user = fact.user.as_deref().unwrap_or_default();
             // As findings write it.
-            secret.places.add(shown(&format!("{} {protocol} {user}", service.address), 2 * NAME_CHARS));
+            let place = shown(&format!("{} {protocol} {user}", service.address), 2 * NAME_CHARS);
+            self.places.add(secret, place);
         }
     }
 

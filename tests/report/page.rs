@@ -70,6 +70,24 @@ fn names_do_nothing_in_a_spreadsheet() {
     assert!(!has_odd(&page) && rows.iter().flatten().all(|field| field.chars().count() < 2000));
 }
 
+#[test]
+fn secrets_without_end_are_bounded_and_told() {
+    let line = |at: usize| {
+        let places: Vec<String> = (0..32).map(|place| format!("10.0.0.{place}:143 imap user-{at}")).collect();
+        let record = serde_json::json!({
+            "@timestamp": "2026-11-24T23:02:05.168939Z",
+            "event": { "id": format!("R{at}"), "dataset": "barewire.finding", "action": "credential-reuse" },
+            "barewire": { "severity": "high", "count": 1, "evidence": { "places": places } },
+        });
+        format!("{record}\n")
+    };
+    let few: String = (0..200).map(line).collect();
+    assert!(!report("md", few.as_bytes()).contains("more secrets than are kept"));
+    let many: String = (0..6300).map(line).collect();
+    let page = report("md", many.as_bytes());
+    assert!(page.contains("There were more secrets than are kept by name: 1,600 records of them"), "{page}");
+}
+
 /// What stands between the first `start` and the `end` after it.
 fn between<'a>(page: &'a str, start: &str, end: &str) -> &'a str {
     let rest = &page[page.find(start).unwrap_or_else(|| panic!("{start}")) + start.len()..];

@@ -225,7 +225,9 @@ pub(super) fn reuse(model: &Model) -> Chapter {
     };
     let blocks = match secrets.is_empty() {
         true => vec![Block::Notice(Tone::Plain, "No secret was seen in more than one place under one key.".to_owned())],
-        false => vec![fill(table, rows, "secrets", model.secrets.others() + model.reuses.others())],
+        false => {
+            vec![fill(table, rows, "secrets", model.secrets.others() + model.reuses.others() + model.places.others)]
+        }
     };
     Chapter { id: "reuse", title: "Secrets used in several places", blocks }
 }
