@@ -266,16 +266,18 @@ fn what_was_not_given_is_said_first() {
         let page = report("md", &of(given));
         let coverage = first(&page);
         for kind in missing {
-            assert!(coverage.contains(&format!("No {kind} were given.")), "{coverage}");
+            assert!(coverage.contains(&format!("No {kind} are in the input")), "{coverage}");
         }
         assert!(coverage.contains("is not known from these records alone"));
         assert!(page.contains("- **13** credentials sent in clear"), "each of them tells how many");
         assert!(page.contains("- **–** sessions under TLS"), "not 100 %");
         assert!(page.contains("| 1 | 10.77.0.1:143<br>IMAP |"), "{given} alone make a worklist");
     }
+    let page = report("html", &of("session"));
+    assert!(!page.contains("<div class=\"good\">"), "nothing that was not asked for is good news");
     let coverage = first(&report("md", &of("session")));
-    assert!(coverage.contains("No findings were given."), "{coverage}");
-    assert!(!first(&report("md", &records)).contains("were given"));
+    assert!(coverage.contains("No findings are in the input"), "{coverage}");
+    assert!(!first(&report("md", &records)).contains("are in the input"));
 }
 
 #[test]

@@ -7,23 +7,14 @@ use super::super::words::{moment, percent, reason};
 use super::{fill, fill_to};
 use crate::ops::{counted, grouped};
 
-/// The kinds of records, in the order that the model counts them.
-const KINDS: [(&str, &str); 3] = [
-    (
-        "findings",
-        "No findings were given. What servers and clients did wrong beyond logins in clear cannot be told, and gaps of the \
-         capture are not known.",
-    ),
-    (
-        "logins",
-        "No logins were given. How single login attempts ended cannot be told, and how often a secret crossed the wire is \
-         taken from the counts of findings.",
-    ),
-    (
-        "sessions",
-        "No sessions were given. The share of protected sessions, the course of STARTTLS, versions of TLS, certificates \
-         that are in order and servers without a finding cannot be told.",
-    ),
+/// What cannot be told without a kind of records, in the order that the model counts them.
+const WITHOUT: [&str; 3] = [
+    "No findings are in the input: there were none, or the sensor was not asked for them. If not, what servers and clients \
+     did wrong beyond logins in clear, and gaps of the capture, cannot be told.",
+    "No logins are in the input: there were none, or the sensor was not asked for them. If not, how single attempts ended \
+     cannot be told, and how often a secret crossed the wire is taken from the counts of findings.",
+    "No sessions are in the input: the share of protected sessions, the course of STARTTLS, versions of TLS, certificates \
+     that are in order and servers without a finding cannot be told.",
 ];
 
 /// Rows that do not push the rest of the page out of sight.
@@ -32,14 +23,9 @@ const FEW: usize = 15;
 pub(super) fn chapter(given: &Given, model: &Model) -> Chapter {
     let mut blocks = Vec::new();
     verdict(model, &mut blocks);
-    let missing: Vec<String> = KINDS
-        .iter()
-        .zip(model.records)
-        .filter(|(_, count)| *count == 0)
-        .map(|((_, what), _)| (*what).to_owned())
-        .collect();
-    if !missing.is_empty() {
-        blocks.extend(missing.into_iter().map(|what| Block::Notice(Tone::Warning, what)));
+    let missing = WITHOUT.iter().zip(model.records).filter(|(_, count)| *count == 0).map(|(what, _)| *what);
+    blocks.extend(missing.map(|what| Block::Notice(Tone::Warning, what.to_owned())));
+    if model.records.contains(&0) {
         let how = "barewire replay --records findings,logins,sessions writes all three kinds.";
         blocks.push(Block::Text(how.to_owned()));
     }
@@ -75,10 +61,12 @@ fn verdict(model: &Model, blocks: &mut Vec<Block>) {
     } else if sessions > 0 && model.records[0] > 0 {
         say(Tone::Good, format!("All of {} were seen whole, and no gap was reported.", counted(sessions, "session")))
     } else {
-        say(
-            Tone::Warning,
-            "Whether anything is missing from the capture is not known from these records alone.".to_owned(),
-        )
+        let seen = match sessions {
+            0 => String::new(),
+            _ => format!("All of {} were seen whole. ", counted(sessions, "session")),
+        };
+        let unknown = "Whether the capture has gaps is not known from these records alone.";
+        say(Tone::Warning, seen + unknown)
     });
 }
 

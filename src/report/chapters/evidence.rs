@@ -28,7 +28,7 @@ pub(super) fn chapter(model: &Model) -> Chapter {
         note = format!("The gravest are shown; {} more are in the records alone. {note}", grouped(left));
     }
     let blocks = if rows.len() == 0 {
-        vec![Block::Notice(Tone::Plain, "No findings were given.".to_owned())]
+        vec![Block::Notice(Tone::Plain, "No findings are in the input.".to_owned())]
     } else {
         vec![Block::Table(Table {
             caption: "Findings, the gravest first".to_owned(),

@@ -21,12 +21,23 @@ pub(super) fn chapter(model: &Model, list: &Worklist<'_>) -> Chapter {
     Chapter { id: "numbers", title: "Headline numbers", blocks }
 }
 
-fn figure(value: String, label: &str, note: String, is_good: bool) -> Figure {
-    Figure { value, label: label.to_owned(), note, tone: if is_good { Tone::Good } else { Tone::Bad } }
+fn figure(value: String, label: &str, note: String, tone: Tone) -> Figure {
+    Figure { value, label: label.to_owned(), note, tone }
+}
+
+/// Nothing is good news only where it would have been told.
+fn tone(is_good: bool, is_told: bool) -> Tone {
+    match (is_good, is_told) {
+        (true, true) => Tone::Good,
+        (true, false) => Tone::Plain,
+        (false, _) => Tone::Bad,
+    }
 }
 
 fn figures(model: &Model, list: &Worklist<'_>) -> Vec<Figure> {
     let disclosed = model.disclosures();
+    // Without findings and logins there may have been none, or nobody asked for them.
+    let is_told = model.records[0] + model.records[1] > 0;
     let accounts = model.accounts.len() as u64;
     let accepted = model.accounts.iter().filter(|(_, account)| account.is_accepted).count() as u64;
     let least = |count: u64, others: u64| if others > 0 { format!("≥ {}", grouped(count)) } else { grouped(count) };
@@ -39,35 +50,35 @@ fn figures(model: &Model, list: &Worklist<'_>) -> Vec<Figure> {
             grouped(disclosed),
             "credentials sent in clear",
             "logins that gave a secret away".to_owned(),
-            disclosed == 0,
+            tone(disclosed == 0, is_told),
         ),
         figure(
             least(accounts, model.accounts.others()),
             "accounts exposed",
             format!("the server took the secret of {}", grouped(accepted)),
-            accounts == 0,
+            tone(accounts == 0, is_told),
         ),
         figure(
             least(to_change, model.services.others()),
             "servers to change",
             format!("{} with findings, {} without", grouped(list.servers.len() as u64), grouped(list.clean)),
-            to_change == 0,
+            tone(to_change == 0, is_told),
         ),
         figure(
             least(list.clients.len() as u64, model.clients.others()),
             "client addresses to move",
             "seen in clear".to_owned(),
-            list.clients.is_empty(),
+            tone(list.clients.is_empty(), is_told),
         ),
     ];
     figures.push(if all > 0 {
         let note = format!("{} of {}", grouped(protected), counted(all, "session"));
-        figure(percent(protected, all), "sessions under TLS", note, protected == all)
+        figure(percent(protected, all), "sessions under TLS", note, tone(protected == all, true))
     } else {
         Figure {
             value: "–".to_owned(),
             label: "sessions under TLS".to_owned(),
-            note: "no sessions were given".to_owned(),
+            note: "no sessions are in the input".to_owned(),
             tone: Tone::Plain,
         }
     });

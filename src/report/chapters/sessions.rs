@@ -21,7 +21,7 @@ const PARTS: [(&str, &str); PROTECTIONS] =
     [("in clear", "bad"), ("STARTTLS", "good"), ("implicit TLS", "best"), ("not known", "unknown")];
 
 fn no_sessions() -> Vec<Block> {
-    vec![Block::Notice(Tone::Plain, "No sessions were given, so this cannot be told.".to_owned())]
+    vec![Block::Notice(Tone::Plain, "No sessions are in the input, so this cannot be told.".to_owned())]
 }
 
 pub(super) fn protection(model: &Model) -> Chapter {
