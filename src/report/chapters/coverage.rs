@@ -94,15 +94,14 @@ fn faults(given: &Given, model: &Model, blocks: &mut Vec<Block>) {
         list.push(format!("{}: read in part only: {}.", file.name, file.fault));
     }
     if model.is_least() {
-        list.push("Numbers of distinct accounts and clients of a server are least numbers: there were too many to tell apart.".to_owned());
+        let what = "Numbers of distinct accounts and clients of a server are least numbers: there were too many to tell apart.";
+        list.push(what.to_owned());
     }
     let unsure: u64 =
         model.confidences.sorted().iter().filter(|(word, _)| *word != "confirmed").map(|(_, count)| count).sum();
     if unsure > 0 {
-        list.push(format!(
-            "{} rest on an inference or a heuristic; the others are confirmed.",
-            counted(unsure, "finding")
-        ));
+        let unsure = counted(unsure, "finding");
+        list.push(format!("{unsure}: after an inference or a heuristic only; all others are confirmed."));
     }
     if !list.is_empty() {
         blocks.push(Block::List(list));
