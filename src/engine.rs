@@ -663,7 +663,7 @@ impl Live {
         let rival = self.rival.as_ref().map_or(0, |_| size_of::<Handshake>());
         let tunnel = tunnel.as_ref().map_or(0, |_| size_of::<Tunnel>());
         let case = *case_octets as usize;
-        // Of these, of detector and case, and of what these have of texts and lists.
+        // What the allocator adds to these, to detector and case, and to their texts and lists.
         const BLOCKS: usize = 12 * BLOCK_OCTETS;
         Load { octets: size_of::<Self>() + BLOCKS + case + tail.held() + doubt + rival + tunnel + app.octets, ..app }
     }
