@@ -379,6 +379,48 @@ fn a_configuration_is_read_anew_while_it_runs_or_stays_as_it_is() {
 }
 
 #[test]
+fn certificates_are_read_anew_within_the_sandbox_and_other_receivers_take_a_restart() {
+    if skipped(&["ip", "openssl"]) {
+        return;
+    }
+    let (scratch, net) = (Scratch::new("papers"), QuietNet::new("papers"));
+    let room = scratch.folder("room");
+    let (config, ca) = (scratch.path("barewire.toml"), room.join("ca.pem"));
+    let set = |more: &str| {
+        let text = format!(
+            "spool = '{}'\n[watch]\ninterface = 'quiet0'\n[sinks.hook]\ntype = 'webhook'\nurl = 'https://127.0.0.1:1/'\nca = '{}'\n{more}",
+            room.join("spool").display(),
+            ca.display()
+        );
+        fs::write(&config, text).expect("the configuration");
+    };
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ca", "-keyout"])
+        .arg(room.join("ca.key"))
+        .arg("-out")
+        .arg(&ca)
+        .output()
+        .expect("openssl");
+    assert!(made.status.success());
+    let good = fs::read(&ca).expect("it");
+    set("");
+    let mut sensor = Watched::start(net.program(BAREWIRE).args(["watch", "-c"]).arg(&config));
+    sensor.wait_for_line("listening on");
+    fs::write(&ca, "nothing").expect("written");
+    sensor.signal("HUP");
+    sensor.wait_for_line("sink hook: its certificates stay as they were read: ");
+    // Another file in its place, as tools for certificates put it there.
+    fs::write(room.join("new"), good).expect("written");
+    fs::rename(room.join("new"), &ca).expect("moved");
+    set("gzip = true\n");
+    sensor.signal("HUP");
+    sensor.wait_for_line("after a restart only: sinks");
+    assert!(sensor.stop("TERM").code().is_some());
+    assert_eq!(sensor.said().matches("stay as they were read").count(), 1, "{}", sensor.said());
+    assert!(!sensor.said().contains("denied"), "{}", sensor.said());
+}
+
+#[test]
 fn a_finding_that_occurs_again_is_told_again_with_its_count() {
     if skipped(&["ip", "python3"]) {
         return;

@@ -304,12 +304,17 @@ impl Common {
         Ok(Settings { limits, ports: self.ports(), key, policy: self.policy()? })
     }
 
-    /// The receivers that the configuration names, connected to nothing yet.
-    pub(super) fn receivers(&self, when_full: WhenFull) -> Result<Vec<Receiver>, Failure> {
+    /// The tables of receivers in the configuration.
+    pub(super) fn sinks(&self) -> Result<Vec<Sink>, Failure> {
         let Some(path) = &self.config else { return Ok(Vec::new()) };
         let mut parser = super::Cli::command();
         parser.build();
-        let sinks = Config::read(path, &parser)?.sinks;
+        Ok(Config::read(path, &parser)?.sinks)
+    }
+
+    /// The receivers that the configuration names, connected to nothing yet.
+    pub(super) fn receivers(&self, when_full: WhenFull) -> Result<Vec<Receiver>, Failure> {
+        let sinks = self.sinks()?;
         let mut spool = None;
         if !sinks.is_empty() {
             let state = std::env::var_os("STATE_DIRECTORY").filter(|folder| !folder.is_empty());

@@ -334,6 +334,8 @@ const COMMON: [&str; 5] = ["type", "format", "spool-size", "when-full", "fsync"]
 /// One receiver as it is configured.
 pub(super) struct Sink {
     pub(super) name: String,
+    /// Keys and values as they stand in the file.
+    typed: Vec<String>,
     matches: ArgMatches,
     options: Options,
 }
@@ -384,9 +386,9 @@ pub(super) fn sinks_of(value: &DeValue<'_>) -> Result<Vec<Sink>, (Option<usize>,
                 typed.extend(values.into_iter().map(|value| format!("--{key}={value}")));
             }
         }
-        let matches = parser.try_get_matches_from(typed).map_err(|error| (at, told(name, &error)))?;
+        let matches = parser.try_get_matches_from(&typed).map_err(|error| (at, told(name, &error)))?;
         let options = Options::from_arg_matches(&matches).map_err(|error| (at, told(name, &error)))?;
-        let sink = Sink { name: name.to_string(), matches, options };
+        let sink = Sink { name: name.to_string(), typed, matches, options };
         sink.fits().map_err(|what| (at, what))?;
         sinks.push(sink);
     }
@@ -405,7 +407,7 @@ fn told(name: &str, error: &clap::Error) -> String {
 impl Sink {
     /// Whether the kind takes all keys that are there, and has those that it must have.
     fn fits(&self) -> Result<(), String> {
-        let Self { name, matches, options } = self;
+        let Self { name, matches, options, .. } = self;
         let kind = kind_name(options.kind);
         let is_given = |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
         let (_, needed, others) = self.own_keys();
@@ -420,6 +422,13 @@ impl Sink {
             Some(key) => Err(format!("sinks.{name}: type {kind} needs {key}")),
             None => Ok(()),
         }
+    }
+
+    /// The table as it stands in the file, in one form whatever the order of its keys.
+    pub(super) fn as_typed(&self) -> String {
+        let mut typed = self.typed.clone();
+        typed.sort_unstable();
+        format!("[{}] {}", self.name, typed.join(" "))
     }
 
     fn own_keys(&self) -> (Kind, &'static [&'static str], &'static [&'static str]) {

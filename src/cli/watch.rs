@@ -198,7 +198,11 @@ fn values(arguments: &[OsString]) -> Result<Values, Failure> {
         let values = values.map(|values| values.map(ToOwned::to_owned).collect()).unwrap_or_default();
         (arg.get_long().unwrap_or_default().to_owned(), values)
     };
-    Ok(config::options(&parser, "watch").map(of).collect())
+    let mut values: Values = config::options(&parser, "watch").map(of).collect();
+    let watch = Watch::from_arg_matches(&matches).map_err(|error| Failure::usage(refusal(&error)))?;
+    let sinks = watch.common.sinks()?.iter().map(|sink| sink.as_typed().into()).collect();
+    values.insert("sinks".to_owned(), sinks);
+    Ok(values)
 }
 
 /// Reads the configuration anew, and all that it names.

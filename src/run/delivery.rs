@@ -6,6 +6,8 @@ use crate::ops::console;
 use crate::ops::metrics::{Delay, SinkCounts, SpoolCounts};
 use crate::output::{Written, time_text};
 use crate::sink::spool::{Counts, Spool};
+#[cfg(feature = "live")]
+use crate::sink::tls::Papers;
 use crate::sink::{Fate, Parcel, Receiver, Transport};
 use crate::wire::Timestamp;
 use std::fs::OpenOptions;
@@ -46,6 +48,9 @@ pub(super) struct Score {
     has_told_drops: AtomicBool,
     /// Where records wait.
     pub(super) folder: PathBuf,
+    /// What is shown to the receiver.
+    #[cfg(feature = "live")]
+    papers: Option<Arc<Papers>>,
     /// In memory because the disk does not take them, and lost from there.
     outside: [AtomicU64; 2],
     state: Mutex<State>,
@@ -74,8 +79,18 @@ impl Score {
             troubles: AtomicU64::default(),
             has_told_drops: AtomicBool::default(),
             folder: receiver.spool.folder.clone(),
+            #[cfg(feature = "live")]
+            papers: receiver.transport.papers(),
             outside: Default::default(),
             state: Mutex::default(),
+        }
+    }
+
+    /// Reads certificates and keys anew. What cannot be read stays as it is, and is told.
+    #[cfg(feature = "live")]
+    pub(super) fn renew_papers(&self) {
+        if let Some(Err(why)) = self.papers.as_ref().map(|papers| papers.renew()) {
+            console::warning(&format!("sink {}: its certificates stay as they were read: {why}", self.name));
         }
     }
 

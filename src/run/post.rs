@@ -3,8 +3,8 @@
 use super::Failure;
 use super::delivery::{Delivery, Score};
 use super::waiting::{Rank, WAITING_OCTETS, Waiting};
-use crate::ops::console;
 use crate::ops::sandbox::Needs;
+use crate::ops::{console, folder_of};
 use crate::sink::spool::{Put, Spool, Worth};
 use crate::sink::{Fsync, Reach, Receiver};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Posts {
             let score = Arc::new(Score::new(&receiver));
             posts.push(Post {
                 fsync: receiver.fsync,
-                reach: std::mem::take(&mut receiver.reach),
+                reach: reach(&mut receiver),
                 synced: Instant::now(),
                 waiting: Waiting::new(WAITING_OCTETS),
                 tried: Instant::now(),
@@ -95,6 +95,7 @@ impl Posts {
             if reach.looks_up_names {
                 needs.look_up_names();
             }
+            needs.read.extend(reach.read.iter().cloned());
             reach.files.iter().for_each(|file| needs.keep_writing(file));
         }
     }
@@ -246,6 +247,15 @@ impl Post {
             )),
         }
     }
+}
+
+/// What it needs, with the folders of the files that are read anew, so that a new file in the place of the old is found.
+fn reach(receiver: &mut Receiver) -> Reach {
+    let mut reach = std::mem::take(&mut receiver.reach);
+    if let Some(papers) = receiver.transport.papers() {
+        reach.read.extend(papers.files().map(|file| folder_of(file).to_owned()));
+    }
+    reach
 }
 
 fn worth(rank: Rank) -> Worth {

@@ -486,6 +486,7 @@ fn reload(job: &mut WatchJob, gauges: &Gauges) {
         worker.news.put((new.ports.clone(), Arc::clone(&new.policy)));
     }
     gauges.policy.put(new.policy);
+    gauges.outlets.posts.iter().for_each(|post| post.renew_papers());
     job.statistics = new.statistics;
     // Whoever is told more or less from now on is told so by both.
     let before = console::tells(Level::Info);

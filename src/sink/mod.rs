@@ -19,6 +19,7 @@ pub mod tls;
 pub(crate) mod torn;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A record on its way to a receiver.
@@ -103,6 +104,11 @@ pub trait Transport: Send {
         Ok(())
     }
 
+    /// What it shows and trusts over TLS, where that can be read anew while it runs.
+    fn papers(&self) -> Option<Arc<tls::Papers>> {
+        None
+    }
+
     /// How much it takes at once.
     fn bounds(&self) -> Bounds;
 
@@ -137,6 +143,8 @@ pub struct Reach {
     pub is_udp: bool,
     /// It looks up names of hosts while it runs.
     pub looks_up_names: bool,
+    /// Folders of files that it reads.
+    pub read: Vec<PathBuf>,
     /// Files that it writes, which may be moved aside and begun anew.
     pub files: Vec<PathBuf>,
 }

@@ -5,11 +5,12 @@
 
 use super::net::{Address, SLICES, printable};
 use super::rfc5424::{self, Messages};
-use super::tls::{Dialer, Stream};
+use super::tls::{Dialer, Papers, Stream};
 use super::{Bounds, Fate, PATIENCE, Parcel, Report, TlsOptions, Transport, Trouble};
 use crate::output::Form;
 use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Numbers of transactions have nine digits at most; after the last comes 1. 0 is a hint of the server's.
@@ -116,6 +117,10 @@ impl Relp {
 }
 
 impl Transport for Relp {
+    fn papers(&self) -> Option<Arc<Papers>> {
+        self.dialer.papers()
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds { records: self.window, octets: 512 << 10 }
     }

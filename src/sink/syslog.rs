@@ -6,11 +6,12 @@
 
 use super::net::{Address, SLICES};
 use super::rfc5424::{self, Messages};
-use super::tls::{Dialer, Stream};
+use super::tls::{Dialer, Papers, Stream};
 use super::{Bounds, Fate, PATIENCE, Parcel, Report, TlsOptions, Transport, Trouble};
 use crate::output::Form;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How messages are carried.
@@ -112,6 +113,13 @@ impl Drop for Syslog {
 }
 
 impl Transport for Syslog {
+    fn papers(&self) -> Option<Arc<Papers>> {
+        match &self.way {
+            Way::Datagrams(_) => None,
+            Way::Stream { dialer, .. } => dialer.papers(),
+        }
+    }
+
     fn bounds(&self) -> Bounds {
         match self.way {
             // A receiver's socket holds some hundred datagrams; what comes while it is full is gone.

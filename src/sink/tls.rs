@@ -1,7 +1,7 @@
 //! TLS to receivers: what they must show, what they are shown, and streams that notice when they were refused.
 //!
-//! Names and chains of certificates are always checked; there is no switch. Files are read when a configuration is made,
-//! since the sandbox forbids it later; a new configuration reads them anew.
+//! Names and chains of certificates are always checked; there is no switch. Files are read when a configuration is made, and
+//! again when it is told that they changed.
 
 use super::net::{Address, SLICES, Timed};
 use super::{TlsOptions, private};
@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Where systems keep the authorities they trust: Debian and its kin, Red Hat and its kin, Alpine.
@@ -88,10 +88,44 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
+/// What is shown and trusted, as it was read last.
+pub struct Papers {
+    options: TlsOptions,
+    config: Mutex<Arc<ClientConfig>>,
+}
+
+impl Papers {
+    fn new(options: &TlsOptions) -> Result<Self, String> {
+        Ok(Self { config: Mutex::new(config(options)?), options: options.clone() })
+    }
+
+    fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files anew, for connections that begin from now on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`config`]; then all stays as it was.
+    pub fn renew(&self) -> Result<(), String> {
+        let new = config(&self.options)?;
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    /// The files, and where those of the system are.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let TlsOptions { ca, certificate, key, .. } = &self.options;
+        let system = SYSTEM.iter().filter(|_| ca.is_none()).map(Path::new);
+        [ca, certificate, key].into_iter().flatten().map(PathBuf::as_path).chain(system)
+    }
+}
+
 /// A way to a receiver, in clear or not.
 pub struct Dialer {
     address: Address,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<(Arc<Papers>, ServerName<'static>)>,
     patience: Duration,
 }
 
@@ -107,7 +141,10 @@ impl Dialer {
             Some(options) => {
                 let name = options.name.clone().unwrap_or_else(|| address.host().to_owned());
                 let parsed = ServerName::try_from(name.clone());
-                Some((config(options)?, parsed.map_err(|_| format!("{name}: no name that a certificate can have"))?))
+                Some((
+                    Arc::new(Papers::new(options)?),
+                    parsed.map_err(|_| format!("{name}: no name that a certificate can have"))?,
+                ))
             }
         };
         Ok(Self { address, tls, patience })
@@ -124,12 +161,17 @@ impl Dialer {
         self.patience
     }
 
+    /// What is shown and trusted over TLS.
+    #[must_use]
+    pub fn papers(&self) -> Option<Arc<Papers>> {
+        self.tls.as_ref().map(|(papers, _)| Arc::clone(papers))
+    }
+
     /// Connects, and over TLS shakes hands.
     pub(super) fn connect(&self) -> Result<Stream, String> {
         let mut socket = self.address.connect(self.patience).map_err(|error| self.words(&error))?;
-        let Some((config, name)) = &self.tls else { return Ok(Stream::Plain(socket)) };
-        let mut connection =
-            ClientConnection::new(Arc::clone(config), name.clone()).map_err(|error| error.to_string())?;
+        let Some((papers, name)) = &self.tls else { return Ok(Stream::Plain(socket)) };
+        let mut connection = ClientConnection::new(papers.config(), name.clone()).map_err(|error| error.to_string())?;
         connection.complete_io(&mut socket).map_err(|error| self.words(&error))?;
         Ok(Stream::Tls(Box::new(StreamOwned::new(connection, socket))))
     }

@@ -349,6 +349,31 @@ fn certificates_are_checked_by_both() {
     assert_eq!(stub.requests().len(), 2, "nothing but that came");
 }
 
+#[test]
+fn certificates_are_read_anew_and_stay_where_they_cannot_be() {
+    let papers = Papers::new("renewed");
+    let stub = Stub::over_tls(&papers, |request| Reply::Says(answer(200, &[], &items(request, |_| 201))));
+    let read = |name: &str| std::fs::read_to_string(papers.path(name)).expect(name);
+    let right_ones = ["sensor.pem", "sensor.key"].map(read);
+    for (name, other) in [("sensor.pem", "stranger.pem"), ("sensor.key", "stranger.key")] {
+        papers.write(name, &read(other));
+    }
+    let url = format!("https://127.0.0.1:{}", stub.port);
+    let mut bulk = bulk(Server { tls: right(&papers), ..Server::new(&url) });
+    assert!(why(bulk.deliver(&parcels(1))).contains("it refused this client"));
+    let shown = bulk.papers().expect("over TLS");
+    papers.write("sensor.pem", &right_ones[0]);
+    let half = shown.renew().expect_err("another's key");
+    assert!(half.contains("sensor.pem: not the certificate of key"), "{half}");
+    assert!(why(bulk.deliver(&parcels(1))).contains("it refused this client"), "it is as it was");
+    papers.write("sensor.key", &right_ones[1]);
+    shown.renew().expect("both are there");
+    assert_eq!(bulk.deliver(&parcels(1)), Report::all(1, Fate::Delivered));
+    papers.write("ca.pem", "nothing");
+    assert!(shown.renew().is_err());
+    assert_eq!(bulk.deliver(&parcels(1)), Report::all(1, Fate::Delivered));
+}
+
 // --- webhooks -------------------------------------------------------------------------------------
 
 #[test]

@@ -6,6 +6,7 @@
 use super::{Answer, Client, MOST, Pattern, Sent, Server, Verdict, in_parts, kind_of, rendered, verdict};
 use crate::output::Form;
 use crate::sink::net::{Address, printable};
+use crate::sink::tls::Papers;
 use crate::sink::{Bounds, Fate, Parcel, Report, Transport};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
@@ -15,6 +16,7 @@ use std::fmt;
 const ITEM_OCTETS: u64 = 8 << 10;
 /// No more of each item than is read, where the engine can leave the rest out.
 const PATH: &str = "/_bulk?filter_path=items.*._id,items.*.status,items.*.error.type,items.*.error.reason";
+use std::sync::Arc;
 
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,10 @@ impl Bulk {
 }
 
 impl Transport for Bulk {
+    fn papers(&self) -> Option<Arc<Papers>> {
+        self.client.papers()
+    }
+
     fn bounds(&self) -> Bounds {
         MOST
     }

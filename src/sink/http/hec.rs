@@ -7,12 +7,14 @@
 use super::{Client, MOST, Pattern, Sent, Server, Verdict, in_parts, quoted, rendered, verdict, words_of};
 use crate::output::{Form, Written};
 use crate::sink::net::Address;
+use crate::sink::tls::Papers;
 use crate::sink::{Bounds, Fate, Parcel, Report, Transport, Trouble};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
+use std::sync::Arc;
 use ureq::http::{HeaderName, HeaderValue};
 
 /// Octets of an answer: some numbers and words.
@@ -269,6 +271,10 @@ impl Hec {
 }
 
 impl Transport for Hec {
+    fn papers(&self) -> Option<Arc<Papers>> {
+        self.client.papers()
+    }
+
     fn bounds(&self) -> Bounds {
         MOST
     }

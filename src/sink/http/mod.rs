@@ -13,7 +13,7 @@ pub mod webhook;
 pub use credentials::Login;
 
 use super::net::{Address, printable};
-use super::tls::Dialer;
+use super::tls::{Dialer, Papers};
 use super::{Bounds, Fate, PATIENCE, Parcel, Report, TlsOptions, Trouble};
 use crate::output::{Form, Written};
 use flate2::Compression;
@@ -149,6 +149,10 @@ impl Client {
 
     fn address(&self) -> &Address {
         self.dialer.address()
+    }
+
+    fn papers(&self) -> Option<Arc<Papers>> {
+        self.dialer.papers()
     }
 
     /// Posts a body to a path below the receiver's. Of an answer that was good there may be so many octets; `None`: it is

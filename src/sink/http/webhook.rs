@@ -3,7 +3,9 @@
 use super::{Client, MOST, Sent, Server, Verdict, in_parts, rendered, verdict, words_of};
 use crate::output::Form;
 use crate::sink::net::Address;
+use crate::sink::tls::Papers;
 use crate::sink::{Bounds, Fate, Parcel, Report, Transport};
+use std::sync::Arc;
 
 /// How records stand in a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +53,10 @@ impl Webhook {
 }
 
 impl Transport for Webhook {
+    fn papers(&self) -> Option<Arc<Papers>> {
+        self.client.papers()
+    }
+
     fn bounds(&self) -> Bounds {
         MOST
     }
