@@ -335,6 +335,7 @@ const COMMON: [&str; 5] = ["type", "format", "spool-size", "when-full", "fsync"]
 pub(super) struct Sink {
     pub(super) name: String,
     /// Keys and values as they stand in the file.
+    #[cfg(feature = "live")]
     typed: Vec<String>,
     matches: ArgMatches,
     options: Options,
@@ -388,7 +389,13 @@ pub(super) fn sinks_of(value: &DeValue<'_>) -> Result<Vec<Sink>, (Option<usize>,
         }
         let matches = parser.try_get_matches_from(&typed).map_err(|error| (at, told(name, &error)))?;
         let options = Options::from_arg_matches(&matches).map_err(|error| (at, told(name, &error)))?;
-        let sink = Sink { name: name.to_string(), typed, matches, options };
+        let sink = Sink {
+            name: name.to_string(),
+            #[cfg(feature = "live")]
+            typed,
+            matches,
+            options,
+        };
         sink.fits().map_err(|what| (at, what))?;
         sinks.push(sink);
     }
@@ -425,6 +432,7 @@ impl Sink {
     }
 
     /// The table as it stands in the file, in one form whatever the order of its keys.
+    #[cfg(feature = "live")]
     pub(super) fn as_typed(&self) -> String {
         let mut typed = self.typed.clone();
         typed.sort_unstable();
