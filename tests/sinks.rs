@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use barewire::testing::{Link, Transcript, frames, pcap};
 use barewire::wire::Endpoint;
@@ -51,12 +54,20 @@ impl Scratch {
 
     /// So many logins, each by another client.
     fn capture(&self, logins: u32) -> PathBuf {
+        self.capture_over(0, logins)
+    }
+
+    /// The same over so many seconds.
+    fn capture_over(&self, seconds: u64, logins: u32) -> PathBuf {
         let text = "S: +OK ready\nC: USER bob\nS: +OK\nC: PASS made-up\nS: +OK in\nC: QUIT\nS: +OK";
         let packets: Vec<_> = (0..logins)
             .flat_map(|number| {
                 let client = Endpoint { address: Endpoint::v4(0x0a00_0000 + number), port: 2000 };
                 let server = Endpoint { address: Endpoint::v4(0xc633_6401), port: 110 };
-                Transcript::parse(110, text).between(client, server).play()
+                let mut packets = Transcript::parse(110, text).between(client, server).play();
+                let after = seconds * 1_000_000_000 / u64::from(logins) * u64::from(number);
+                packets.iter_mut().for_each(|packet| packet.time.0 += after);
+                packets
             })
             .collect();
         let path = self.path("sent.pcap");
@@ -83,10 +94,13 @@ fn run(config: &Path, capture: &Path) -> Output {
 
 /// How often each record is there; every line must be whole, but for the last where a kill has cut it off.
 fn ids(path: &Path) -> BTreeMap<String, u32> {
+    ids_of(&fs::read(path).unwrap_or_default())
+}
+
+fn ids_of(lines: &[u8]) -> BTreeMap<String, u32> {
     let mut ids = BTreeMap::new();
-    let text = fs::read_to_string(path).unwrap_or_default();
-    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-        let record: Value = serde_json::from_str(line).expect("a whole line");
+    for line in lines.split_inclusive(|octet| *octet == b'\n').filter(|line| line.ends_with(b"\n")) {
+        let record: Value = serde_json::from_slice(line).expect("a whole line");
         *ids.entry(record["event"]["id"].as_str().expect("an identity").to_owned()).or_default() += 1;
     }
     ids
@@ -153,4 +167,96 @@ fn killed_at_any_moment_nothing_in_the_spool_is_lost() {
         ids.len(),
         ids.values().filter(|times| **times > 1).count()
     );
+}
+
+/// A webhook that takes everything, by the identities of what came.
+fn hook(listener: TcpListener, came: Arc<Mutex<BTreeMap<String, u32>>>) {
+    for client in listener.incoming() {
+        let Ok(client) = client else { return };
+        let came = Arc::clone(&came);
+        thread::spawn(move || {
+            let mut reader = BufReader::new(client.try_clone().expect("a client"));
+            loop {
+                let (mut octets, mut line) = (0, String::new());
+                loop {
+                    line.clear();
+                    if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                        return;
+                    }
+                    let head = line.trim_end().to_ascii_lowercase();
+                    if let Some(length) = head.strip_prefix("content-length: ") {
+                        octets = length.parse().expect("a length");
+                    }
+                    if head.is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; octets];
+                reader.read_exact(&mut body).expect("a body");
+                for line in body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
+                    let record: Value = serde_json::from_slice(line).expect("a record");
+                    let id = record["event"]["id"].as_str().expect("an identity").to_owned();
+                    *came.lock().expect("no panic").entry(id).or_default() += 1;
+                }
+                let answered = (&client).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                if answered.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// An hour of traffic, as its packets say, while one receiver is dead: the others have all of it before anybody waits for the
+/// dead one, its spool stays within its bound, and what is in it is delivered by the next run.
+#[test]
+fn one_that_is_dead_for_an_hour_holds_up_no_other_and_gets_everything_in_the_end() {
+    let scratch = Scratch::new("dead");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it");
+    let copy = scratch.path("copy.ndjson");
+    let tables = format!(
+        "[sinks.copy]\ntype = 'file'\npath = '{}'\n[sinks.out]\ntype = 'stdout'\n\
+         [sinks.hook]\ntype = 'webhook'\nurl = 'http://{free}/'\nspool-size = 64\n",
+        copy.display()
+    );
+    let config = scratch.config(&tables);
+    let capture = scratch.capture_over(3600, 3000);
+    let wanted = ids_of(&run(&scratch.config(""), &capture).stdout);
+    assert!(wanted.len() > 6000);
+    scratch.config(&tables);
+    let began = Instant::now();
+    let mut child = replay(&config, &capture).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("barewire");
+    let mut out = child.stdout.take().expect("piped");
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        out.read_to_end(&mut all).expect("its output");
+        all
+    });
+    // Long before the run gives the dead one up.
+    while ids(&copy).len() < wanted.len() {
+        assert!(began.elapsed() < Duration::from_secs(25), "{} of {}", ids(&copy).len(), wanted.len());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(child.try_wait().expect("it").is_none(), "it waits for the dead one");
+    let size = |folder: &Path| -> u64 {
+        let files = fs::read_dir(folder).expect("a spool").flatten();
+        files.map(|file| file.metadata().map_or(0, |file| file.len())).sum()
+    };
+    let spooled = size(&scratch.path("spool/hook"));
+    assert!((1 << 20..64 << 20).contains(&spooled), "{spooled} octets wait");
+    let first = child.wait_with_output().expect("barewire");
+    assert_eq!(first.status.code(), Some(5), "{}", String::from_utf8_lossy(&first.stderr));
+    assert_eq!(ids_of(&reader.join().expect("the reader")).len(), wanted.len());
+    // It is back: a run without anything new delivers what waits.
+    let came = Arc::new(Mutex::new(BTreeMap::new()));
+    let listener = TcpListener::bind(free).expect("its port again");
+    let shared = Arc::clone(&came);
+    thread::spawn(move || hook(listener, shared));
+    let empty = scratch.path("empty.pcap");
+    fs::write(&empty, &fs::read(&capture).expect("it")[..24]).expect("a capture of nothing");
+    let second = run(&config, &empty);
+    assert_eq!(second.status.code(), Some(0), "{}", String::from_utf8_lossy(&second.stderr));
+    let came = came.lock().expect("no panic");
+    assert_eq!(came.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "all is there");
+    assert!(came.values().all(|times| *times == 1), "and nothing twice");
 }
