@@ -42,6 +42,10 @@ pub(super) struct Watch {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Output")]
     stats: u32,
 
+    /// Plain lines on a terminal as well, in place of how things stand.
+    #[arg(long, help_heading = "Output")]
+    plain: bool,
+
     /// Seconds after which a finding that occurred again is told again, with its count. 0: only at the end.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, help_heading = "Output")]
     roll_up: u32,
@@ -137,6 +141,9 @@ impl Watch {
             form: common.form()?,
             rotation,
             is_sandboxed: !common.no_sandbox,
+            is_glanced_at: !self.plain
+                && console::is_terminal()
+                && (common.output.is_some() || !console::output_is_terminal()),
             user: self.user.clone(),
         })
     }

@@ -6,8 +6,8 @@
 use crate::run::Failure;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// How much a line matters, as syslog numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,8 +97,50 @@ pub fn debug(text: &str) {
 
 /// Several lines for people.
 pub fn block(text: &str) {
+    let footer = FOOTER.lock().unwrap_or_else(PoisonError::into_inner);
     // When nobody can hear it there is nobody to tell.
+    let _ = io::stderr().lock().write_all(footer.around(text).as_bytes());
+}
+
+/// Lines that stay below all others on a terminal.
+static FOOTER: Mutex<Footer> = Mutex::new(Footer(Vec::new()));
+
+struct Footer(Vec<String>);
+
+impl Footer {
+    /// Takes the lines away, writes the text, and draws them again (ECMA-48: CUU, ED).
+    fn around(&self, text: &str) -> String {
+        if self.0.is_empty() {
+            return text.to_owned();
+        }
+        format!("\x1b[{}A\x1b[J{text}{}", self.0.len(), self.drawn())
+    }
+
+    fn drawn(&self) -> String {
+        self.0.iter().map(|line| format!("{line}\n")).collect()
+    }
+}
+
+/// Draws lines that stay below all that is told from now on; none takes them away. For terminals only.
+pub fn set_footer(lines: Vec<String>) {
+    let mut footer = FOOTER.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = Footer(lines);
+    let text = if footer.0.is_empty() { new.drawn() } else { format!("\x1b[{}A\x1b[J{}", footer.0.len(), new.drawn()) };
     let _ = io::stderr().lock().write_all(text.as_bytes());
+    *footer = new;
+}
+
+/// Columns that can be written on a terminal; the last stays free, for some wrap when it is written.
+#[must_use]
+pub fn columns() -> usize {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map_or(79, |(width, _)| usize::from(width.0).saturating_sub(1))
+}
+
+/// Whether standard output is a terminal.
+#[must_use]
+pub fn output_is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Whether standard error is a terminal.
@@ -174,6 +216,13 @@ impl Drop for Echo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_comes_above_the_lines_that_stay() {
+        assert_eq!(Footer(Vec::new()).around("a\n"), "a\n");
+        let footer = Footer(vec!["one".to_owned(), "two".to_owned()]);
+        assert_eq!(footer.around("a\n"), "\x1b[2A\x1b[Ja\none\ntwo\n");
+    }
 
     #[test]
     fn a_terminal_sees_the_name_of_a_level_and_the_journal_its_number() {

@@ -4,6 +4,8 @@
 
 pub mod console;
 mod findings;
+#[cfg(feature = "live")]
+pub mod glance;
 pub mod metrics;
 #[cfg(target_os = "linux")]
 pub mod notify;

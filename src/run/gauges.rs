@@ -209,7 +209,7 @@ impl Gauges {
     }
 
     /// Of all engines and captures.
-    fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         let of_captures = self.captures.iter().map(|capture| &capture.counters);
         let of_workers = self.workers.iter().map(|worker| &worker.counters);

@@ -83,6 +83,9 @@ impl LiveBook {
         let waits = waits_for_the_end(&finding);
         let (series, is_once) = (FindingSeries::of(&finding), finding.id.entry().key == Key::Fingerprint);
         let new = self.collector.add(finding);
+        if let Some(new) = new.as_ref().filter(|_| !waits) {
+            self.tally.scores.latest(new);
+        }
         if !waits && (new.is_some() || !is_once) {
             self.tally.scores.finding(series);
         }

@@ -6,6 +6,8 @@ use crate::ops::metrics::{
     FindingSeries, OUTCOMES, RecordCounts, SinkCounts, TRANSPORTS, drained, is_counted_late, outcome_index,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "live")]
+use {super::locked, crate::ops::glance, std::collections::VecDeque, std::sync::Mutex};
 
 type Count = AtomicU64;
 
@@ -15,6 +17,9 @@ pub(super) struct Scores {
     sessions: [[Count; TRANSPORTS.len()]; PROTOCOLS.len()],
     logins: [[Count; OUTCOMES.len()]; PROTOCOLS.len()],
     unjudged: [Count; Reason::ALL.len()],
+    /// The latest findings, a line each.
+    #[cfg(feature = "live")]
+    latest: Mutex<VecDeque<String>>,
 }
 
 impl Default for Scores {
@@ -24,6 +29,8 @@ impl Default for Scores {
             sessions: Default::default(),
             logins: Default::default(),
             unjudged: Default::default(),
+            #[cfg(feature = "live")]
+            latest: Mutex::default(),
         }
     }
 }
@@ -53,6 +60,22 @@ impl Scores {
     #[cfg(feature = "live")]
     pub(super) fn finding(&self, series: FindingSeries) {
         add(&self.findings[series.index()], 1);
+    }
+
+    /// A new finding, for those who look on.
+    #[cfg(feature = "live")]
+    pub(super) fn latest(&self, collected: &Collected) {
+        let mut latest = locked(&self.latest);
+        if latest.len() == glance::LATEST {
+            latest.pop_front();
+        }
+        latest.push_back(glance::finding(collected));
+    }
+
+    /// The latest findings, the last of them last.
+    #[cfg(feature = "live")]
+    pub(super) fn latest_lines(&self) -> Vec<String> {
+        locked(&self.latest).iter().cloned().collect()
     }
 
     /// An occurrence in a replay, which may be left out in the end.

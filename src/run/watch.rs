@@ -14,9 +14,13 @@ use super::{Failure, Intake, Judging, Kinds, Rotation, locked, now, spawn, statu
 use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
 use crate::finding::{Finding, Policy, Record};
+use crate::mail::PROTOCOLS;
 use crate::mail::Reason;
+use crate::ops::SessionLine;
 use crate::ops::console::{self, Level};
 use crate::ops::counted;
+use crate::ops::glance::Glance;
+use crate::ops::metrics::OUTCOMES;
 use crate::ops::notify::Notifier;
 use crate::ops::sandbox::{Needs, User};
 use crate::output::{Form, Inputs};
@@ -73,6 +77,8 @@ pub struct WatchJob {
     pub metrics: MetricsOptions,
     /// Rights are given up before the first packet is looked at.
     pub is_sandboxed: bool,
+    /// How things stand is drawn on a terminal.
+    pub is_glanced_at: bool,
     /// Whom to become then, by name or number; `None`: nobody, if root started the program.
     pub user: Option<String>,
 }
@@ -185,6 +191,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     console::info(&started);
     notifier.ready(&started);
     wait(&mut job, &ended, &wakers, &gauges, &notifier);
+    console::set_footer(Vec::new());
     notifier.stopping();
     stop(&wakers, &gauges, &captures);
     signals.close();
@@ -424,7 +431,7 @@ fn missing(gauges: &Gauges, capture: usize) -> Record {
 /// Until a signal says so or a capture ends by itself.
 fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: &Gauges, notifier: &Notifier) {
     let mut told = Instant::now();
-    let mut alive = told;
+    let (began, mut alive, mut glanced) = (told, told, (told, 0));
     let tick = notifier.interval().map_or(TICK, |interval| interval.min(TICK));
     let mut health = Health::new(job.alarms, gauges, told);
     loop {
@@ -455,11 +462,42 @@ fn wait(job: &mut WatchJob, events: &Receiver<Event>, wakers: &[Waker], gauges: 
         }
         let of = |name: &String| gauges.captures.iter().position(|capture| capture.interface == *name);
         locked(&gauges.missed).extend(looked.missed.iter().filter_map(of));
-        if !job.statistics.is_zero() && told.elapsed() >= job.statistics {
+        if job.is_glanced_at && console::tells(Level::Info) {
+            let taken = Gauges::taken(&gauges.captures).captured;
+            let glance = glance(job, gauges, (began.elapsed(), glanced.0.elapsed()), taken - glanced.1);
+            console::set_footer(glance.lines(console::columns()));
+            glanced = (Instant::now(), taken);
+        } else if !job.statistics.is_zero() && told.elapsed() >= job.statistics {
             told = Instant::now();
             gauges.lines().iter().for_each(|line| console::info(line));
             console::debug(&gauges.detail());
         }
+    }
+}
+
+/// How things stand, for people; packets that came meanwhile.
+fn glance(job: &WatchJob, gauges: &Gauges, (elapsed, since): (Duration, Duration), packets: u64) -> Glance {
+    let interfaces: Vec<&str> = job.live.iter().map(|live| live.interface.as_str()).collect();
+    let taken = Gauges::taken(&gauges.captures);
+    let counts = gauges.outlets.scores.counts();
+    let sessions = PROTOCOLS.iter().zip(&counts.sessions).map(|(info, &[clear, starttls, implicit_tls, unknown])| {
+        SessionLine { protocol: info.title, clear, starttls, implicit_tls, unknown }
+    });
+    let logins = OUTCOMES
+        .iter()
+        .enumerate()
+        .map(|(at, outcome)| (outcome.name(), counts.logins.iter().map(|row| row[at]).sum()));
+    Glance {
+        interfaces: interfaces.join(", "),
+        elapsed,
+        packets: taken.captured,
+        rate: (packets as f64 / since.as_secs_f64().max(0.001)) as u64,
+        dropped: taken.dropped + taken.dropped_by_kernel,
+        missing: gauges.counters().stream.gap_octets,
+        sessions: sessions.collect(),
+        logins: logins.collect(),
+        latest: gauges.outlets.scores.latest_lines(),
+        trouble: gauges.health.reason(),
     }
 }
 

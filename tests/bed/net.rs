@@ -167,6 +167,11 @@ impl QuietNet {
         net
     }
 
+    /// What `ip netns exec` knows it by.
+    pub(crate) fn name(&self) -> &str {
+        &self.namespace
+    }
+
     pub(crate) fn program(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         // `ip` becomes the program, so a signal to the child reaches it.
