@@ -363,3 +363,13 @@ fn a_listed_password_is_weak_and_stays_unwritten() {
     assert!(!weak.is_empty() && weak.iter().all(|line| line["barewire"]["evidence"]["kind"] == "listed"), "{weak:?}");
     assert!(!String::from_utf8_lossy(&output.stdout).contains(&password));
 }
+
+#[test]
+fn colours_are_used_when_they_are_wanted() {
+    let escapes = |colour: &str| {
+        let output = barewire(&["replay", "--color", colour, &root("testdata/office.pcap")]);
+        told(&output).contains("\u{1b}[1m")
+    };
+    assert!(escapes("always"));
+    assert!(!escapes("never") && !escapes("auto"), "no terminal");
+}

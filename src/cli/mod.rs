@@ -23,7 +23,7 @@ mod watch;
 use crate::ops::{console, process};
 use crate::run::Failure;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use config::Config;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -46,9 +46,21 @@ pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
+    /// Colours in what people read: on terminals where NO_COLOR is not set, always, or never.
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true, hide_possible_values = true)]
+    color: Color,
+
     /// Write a shell completion script, the manual page or a configuration file with every key to standard output.
     #[arg(long, value_name = "bash|zsh|fish|man|config", exclusive = true)]
     generate: Option<generate::What>,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Subcommand)]
@@ -77,10 +89,17 @@ enum Command {
 pub fn main() -> ExitCode {
     process::keep_to_itself();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let result = resolve(&arguments).and_then(|cli| match (cli.generate, cli.command) {
-        (Some(what), _) => generate::run(what),
-        (None, Some(command)) => run(command),
-        (None, None) => Err(Failure::usage("no command given; see 'barewire --help'")),
+    let result = resolve(&arguments).and_then(|cli| {
+        match cli.color {
+            Color::Auto => {}
+            Color::Always => console::set_coloured(true),
+            Color::Never => console::set_coloured(false),
+        }
+        match (cli.generate, cli.command) {
+            (Some(what), _) => generate::run(what),
+            (None, Some(command)) => run(command),
+            (None, None) => Err(Failure::usage("no command given; see 'barewire --help'")),
+        }
     });
     match result {
         Ok(status) => ExitCode::from(status),

@@ -149,10 +149,21 @@ pub fn is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether people who read standard error want colours (the NO_COLOR convention).
+/// Whether colours are wanted: 0 where a terminal is and the NO_COLOR convention has nothing against it, 1 never, 2 always.
+static COLOUR: AtomicU8 = AtomicU8::new(0);
+
+/// From now on colours are used always, or never.
+pub fn set_coloured(always: bool) {
+    COLOUR.store(1 + u8::from(always), Ordering::Relaxed);
+}
+
+/// Whether people who read standard error want colours.
 #[must_use]
 pub fn is_coloured() -> bool {
-    is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    match COLOUR.load(Ordering::Relaxed) {
+        0 => is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        wanted => wanted == 2,
+    }
 }
 
 /// Text that was asked for.
