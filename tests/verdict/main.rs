@@ -269,3 +269,32 @@ fn the_page_of_a_job_is_appended_to() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(told(&refused).contains("office.pcap is an input"), "{}", told(&refused));
 }
+
+/// What somebody types who has read nothing but the README: as it stands there, but that the program is built already and
+/// nobody looks at the page.
+#[test]
+fn five_commands_lead_to_a_page_and_a_red_check() {
+    let desk = Desk::new("newcomer");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("the README");
+    let (_, section) = readme.split_once("## Five commands").expect("the section");
+    let commands: Vec<&str> = section.split("```").nth(1).expect("a block").trim().lines().collect();
+    let [build, replay, report, look, check] = commands[..] else { panic!("five: {commands:?}") };
+    assert_eq!((build, look), ("cargo build --release", "xdg-open report.html"));
+    std::os::unix::fs::symlink(root.join("testdata"), desk.path("testdata")).expect("a link");
+    let typed = |line: &str| {
+        let line = line.replace("target/release/barewire", env!("CARGO_BIN_EXE_barewire"));
+        Command::new("sh").args(["-c", &line]).current_dir(&desk.0).output().expect("a shell")
+    };
+    for line in [replay, report] {
+        let output = typed(line);
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", told(&output));
+    }
+    let page = desk.read("report.html");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("10.77.0.1:143"), "a page about these servers");
+    let red = typed(check);
+    assert_eq!(red.status.code(), Some(1), "{}", told(&red));
+    assert!(
+        String::from_utf8_lossy(&red.stdout).contains("::error file=testdata/office.pcap,title=cleartext-password")
+    );
+}
