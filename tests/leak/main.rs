@@ -44,6 +44,31 @@ fn everything_written(captures: &[PathBuf], scratch: &Path) -> Vec<u8> {
             }
         }
     }
+    written.extend(documents(captures, scratch));
+    written
+}
+
+/// What is made of records for builds and for people.
+fn documents(captures: &[PathBuf], scratch: &Path) -> Vec<u8> {
+    let mut written = Vec::new();
+    let mut run = |arguments: &[&str], inputs: &[PathBuf]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
+        command.args(arguments).args(inputs).current_dir(scratch).env("GITHUB_STEP_SUMMARY", "summary.md");
+        let output = command.output().expect("the program runs");
+        written.extend([output.stdout, output.stderr].concat());
+    };
+    let all = "github,sarif=sarif,junit=junit,ecs=all.ndjson";
+    run(&["replay", "--records", "findings,logins,sessions", "--format", all], captures);
+    let records = [scratch.join("all.ndjson")];
+    for form in ["html", "md", "csv"] {
+        run(&["report", "--format", form], &records);
+    }
+    run(&["baseline", "write", "--reason", "x", "--owner", "y"], &records);
+    run(&["replay", "--format", "ocsf", "--baseline", ".barewire-baseline.json"], captures);
+    for file in ["sarif", "junit", "summary.md", ".barewire-baseline.json"] {
+        written.extend(std::fs::read(scratch.join(file)).expect(file));
+        std::fs::remove_file(scratch.join(file)).expect("removed");
+    }
     written
 }
 
