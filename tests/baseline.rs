@@ -103,6 +103,10 @@ fn what_is_accepted_is_told_with_its_reason_and_counts_no_more() {
     assert_eq!(all.status.code(), Some(0), "{}", told(&all));
     assert!(told(&all).contains("Nothing new was found in 17 mail sessions."), "{}", told(&all));
     assert!(desk.baseline().contains("2400-01-01"), "what was accepted before stays as it is");
+    fs::write(desk.0.join("accepted.ndjson"), &all.stdout).expect("written");
+    let page = desk.run(&["report", "--format", "md", "accepted.ndjson"]);
+    let page = String::from_utf8_lossy(&page.stdout).into_owned();
+    assert!(page.contains("41 of them stand in the baseline"), "{page}");
     let ocsf = desk.run(&["replay", "-q", "--format", "ocsf", "--baseline", FILE, SAMPLE]);
     for event in records(&ocsf) {
         assert_eq!((&event["status_id"], &event["is_alert"]), (&3.into(), &false.into()));

@@ -116,6 +116,8 @@ pub struct Fact<'a> {
     pub places: Vec<Cow<'a, str>>,
     /// What to do.
     pub remediation: Cow<'a, str>,
+    /// Somebody lets it stand for a while.
+    pub is_accepted: bool,
     /// Fields were left out of the line.
     pub is_truncated: bool,
 }
@@ -312,6 +314,7 @@ struct RawOwn<'a> {
     evidence: RawEvidence<'a>,
     #[serde(borrow)]
     remediation: Cow<'a, str>,
+    accepted: Option<serde::de::IgnoredAny>,
     truncated: bool,
 }
 
@@ -403,6 +406,7 @@ impl<'a> Raw<'a> {
             messages_in_clear: own.messages_in_clear,
             places: own.evidence.places,
             remediation: own.remediation,
+            is_accepted: own.accepted.is_some(),
             is_truncated: own.truncated,
         }
     }

@@ -238,6 +238,8 @@ pub(super) struct Model {
     pub(super) unchecked: u64,
     /// Records that left something out to stay within their size.
     pub(super) truncated: u64,
+    /// Findings that somebody lets stand for a while.
+    pub(super) accepted: u64,
     /// Times of packets, in nanoseconds since 1970; `None` without records.
     pub(super) span: Option<[u64; 2]>,
     pub(super) sources: Known<u64, SourceTally>,
@@ -279,6 +281,7 @@ impl Model {
             repeated: 0,
             unchecked: 0,
             truncated: 0,
+            accepted: 0,
             span: None,
             sources: Known::new(SOURCES),
             severities: [0; 6],
@@ -316,6 +319,7 @@ impl Model {
         if news.is_new {
             self.records[fact.kind as usize] += 1;
             self.truncated += u64::from(fact.is_truncated);
+            self.accepted += u64::from(fact.is_accepted);
             self.source(fact);
         }
         self.span = Some(

@@ -89,11 +89,16 @@ fn severities(model: &Model) -> Block {
     let rows = (1..=SEVERITIES.len())
         .rev()
         .map(|severity| vec![Cell::Severity(severity as u8), Cell::Number(model.severities[severity])]);
+    let note = match model.accepted {
+        0 => String::new(),
+        1 => "1 of them stands in the baseline; it is to be changed all the same.".to_owned(),
+        some => format!("{} of them stand in the baseline; they are to be changed all the same.", grouped(some)),
+    };
     Block::Table(Table {
         caption: "Distinct findings by severity".to_owned(),
         columns: vec![name("Severity"), number("Findings")],
         rows: rows.collect(),
-        note: String::new(),
+        note,
     })
 }
 
