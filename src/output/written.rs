@@ -33,6 +33,36 @@ impl Form {
     }
 }
 
+fn show(value: &mut Value) {
+    match value {
+        Value::String(text) if text.chars().any(is_odd) || text.contains(COMMAND) => {
+            let shown = text.replace(COMMAND, "#\\u{23}[");
+            *text = shown.chars().fold(String::with_capacity(shown.len()), |mut text, c| {
+                match is_odd(c) {
+                    true => text.extend(c.escape_unicode()),
+                    false => text.push(c),
+                }
+                text
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(show),
+        Value::Object(fields) => fields.values_mut().for_each(show),
+        _ => {}
+    }
+}
+
+/// GitHub's runner takes what follows for a command, wherever in a line it stands.
+const COMMAND: &str = "##[";
+
+fn is_odd(c: char) -> bool {
+    c.is_control()
+        // Nothing to see, or another direction.
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+        // No characters, and two of them not of XML (XML 1.0 §2.2).
+        || matches!(c, '\u{fdd0}'..='\u{fdef}')
+        || u32::from(c) & 0xfffe == 0xfffe
+}
+
 /// A record read back from its line.
 pub struct Written {
     line: Box<[u8]>,
@@ -47,6 +77,15 @@ impl Written {
         let record: Value = serde_json::from_slice(line).ok()?;
         let is_record = record.pointer("/event/id").is_some_and(Value::is_string);
         is_record.then(|| Self { line: line.into(), record })
+    }
+
+    /// The same with every text fit for pages, documents and logs of others: what XML cannot hold, what cannot be seen and
+    /// what turns lines round is escaped, and so is the beginning of a command of a build's log.
+    #[must_use]
+    pub(super) fn shown(line: &[u8]) -> Option<Self> {
+        let mut written = Self::parse(line)?;
+        show(&mut written.record);
+        Some(written)
     }
 
     /// The record in a form: one line of printable ASCII without its line feed, shorter than [`super::LINE_OCTETS`].

@@ -156,8 +156,8 @@ impl Sink {
         }
         self.line.clear();
         self.encoder.encode(event, &mut self.line);
-        if let (Some(verdict), Event::Finding(_)) = (&mut self.verdict, event) {
-            verdict.finding(&self.line);
+        if let (Some(verdict), Event::Finding(collected)) = (&mut self.verdict, event) {
+            verdict.finding(collected.finding.severity, &self.line);
         }
         self.posts.put(rank(event), &self.line);
         if self.out.is_some() {

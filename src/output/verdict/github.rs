@@ -1,5 +1,5 @@
 //! Workflow commands of GitHub Actions, and the page of a job. A line that begins with `::` is a command to whoever runs the
-//! job, so nothing from the wire may begin one or end the one it stands in.
+//! job, so nothing from the wire may begin one or end the one it stands in; `##[` is one of an older kind, see [`Told`].
 
 use super::{Told, Verdict};
 use crate::finding::{SEVERITIES, severity_name};
@@ -27,28 +27,37 @@ pub(super) fn write(verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
     for gap in verdict.gaps().iter().take(SHOWN) {
         writeln!(out, "::error title=barewire%3A analysis incomplete::{}", data(gap))?;
     }
-    let mut all: [Vec<Told>; LEVELS.len()] = Default::default();
-    let mut accepted = 0;
+    let mut all: [Vec<(u8, String)>; LEVELS.len()] = Default::default();
+    let (mut accepted, mut total) = (0, verdict.more_findings);
     for told in verdict.findings() {
-        match told.accepted() {
-            Some(_) => accepted += 1,
-            None => all[level(&told, verdict)].push(told),
+        if told.accepted().is_some() {
+            accepted += 1;
+            continue;
+        }
+        total += 1;
+        let level = level(&told, verdict);
+        let gravest = &mut all[level];
+        // The gravest first, of equal ones the first.
+        let place = gravest.partition_point(|(severity, _)| *severity >= told.severity);
+        if place < SHOWN {
+            gravest.insert(place, (told.severity, command(LEVELS[level], &told)));
+            gravest.truncate(SHOWN);
         }
     }
-    let mut left = 0;
-    for (level, told) in LEVELS.iter().zip(&mut all) {
-        told.sort_by_key(|told| std::cmp::Reverse(told.severity));
-        left += told.len().saturating_sub(SHOWN);
-        for told in told.iter().take(SHOWN) {
-            let title = property(&format!("{} ({})", told.rule.name(), severity_name(told.severity)));
-            let file = told.capture().map(|name| format!("file={},", property(name))).unwrap_or_default();
-            writeln!(out, "::{level} {file}title={title}::{}", data(&annotation(told)))?;
-        }
+    let shown: Vec<&String> = all.iter().flatten().map(|(_, command)| command).collect();
+    for command in &shown {
+        writeln!(out, "{command}")?;
     }
-    let total = all.iter().map(Vec::len).sum::<usize>() as u64 + verdict.more_findings;
+    let left = total - shown.len() as u64;
     let more = if left > 0 { format!(", {left} of them not shown as annotations") } else { String::new() };
     let accepted = if accepted > 0 { format!("; {accepted} accepted") } else { String::new() };
     writeln!(out, "barewire: {total} findings{more}{accepted}")
+}
+
+fn command(level: &str, told: &Told) -> String {
+    let title = property(&format!("{} ({})", told.rule.name(), severity_name(told.severity)));
+    let file = told.capture().map(|name| format!("file={},", property(name))).unwrap_or_default();
+    format!("::{level} {file}title={title}::{}", data(&annotation(told)))
 }
 
 fn annotation(told: &Told) -> String {

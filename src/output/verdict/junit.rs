@@ -26,24 +26,75 @@ enum State {
     Skipped(String),
 }
 
-type Findings = BTreeMap<(String, FindingId), Vec<Told>>;
+/// What is told of one finding on one server; of many only some.
+#[derive(Default)]
+struct Group {
+    failed: Lines,
+    below: Lines,
+    accepted: Option<String>,
+    /// The gravest of those that fail, and the first of them.
+    severity: u8,
+    first: String,
+}
+
+#[derive(Default)]
+struct Lines {
+    lines: Vec<String>,
+    count: usize,
+    remediation: String,
+}
+
+impl Lines {
+    fn add(&mut self, told: &Told) {
+        if self.count == 0 {
+            self.remediation = told.remediation().to_owned();
+        }
+        self.count += 1;
+        if self.count <= TOLD {
+            self.lines.push(line(told));
+        }
+    }
+
+    fn into_lines(mut self) -> Vec<String> {
+        if self.count > TOLD {
+            self.lines.push(format!("and {} more", self.count - TOLD));
+        }
+        if self.count > 0 {
+            self.lines.push(format!("What to do: {}", self.remediation));
+        }
+        self.lines
+    }
+}
+
+type Groups = BTreeMap<(String, FindingId), Group>;
 
 pub(super) fn write(verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
-    let mut findings = Findings::new();
+    let mut groups = Groups::new();
     for told in verdict.findings() {
-        findings.entry((told.place(), told.rule)).or_default().push(told);
+        let group = groups.entry((told.place(), told.rule)).or_default();
+        if let Some(why) = told.accepted() {
+            group.accepted.get_or_insert(why);
+        } else if told.severity >= verdict.fails_from() {
+            if group.failed.count == 0 {
+                group.first = told.message().to_owned();
+            }
+            group.severity = group.severity.max(told.severity);
+            group.failed.add(&told);
+        } else {
+            group.below.add(&told);
+        }
     }
     let mut suites: BTreeMap<String, Vec<Case>> = BTreeMap::new();
     for (server, seen) in &verdict.servers {
         let name = place(server);
         let rules = CATALOGUE.iter().map(|entry| entry.id).filter(|rule| rule.needs() != Needs::NoServer);
-        let cases = rules.map(|rule| case(rule, findings.remove(&(name.clone(), rule)), server.0, *seen, verdict));
+        let cases = rules.map(|rule| case(rule, groups.remove(&(name.clone(), rule)), server.0, *seen, verdict));
         suites.insert(name.clone(), cases.collect());
     }
     // About no server, or about one for which there was no room.
     let mut of_capture = vec![];
-    for ((place, rule), told) in findings {
-        let case = Case { rule, state: judged(told, verdict) };
+    for ((place, rule), group) in groups {
+        let case = Case { rule, state: judged(group) };
         match rule.needs() {
             Needs::NoServer => of_capture.push(case),
             _ => suites.entry(place).or_default().push(case),
@@ -51,11 +102,19 @@ pub(super) fn write(verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
     }
     for entry in CATALOGUE.iter().filter(|entry| entry.id.needs() == Needs::NoServer) {
         if of_capture.iter().all(|case| case.rule != entry.id) {
-            of_capture.push(Case { rule: entry.id, state: State::Passed(Vec::new()) });
+            of_capture.push(Case { rule: entry.id, state: nothing(verdict) });
         }
     }
     suites.insert(CAPTURE.to_owned(), joined(of_capture));
     document(&suites, verdict, out)
+}
+
+/// Nothing was found, unless it is among what there was no room for.
+fn nothing(verdict: &Verdict) -> State {
+    match verdict.more_findings {
+        0 => State::Passed(Vec::new()),
+        _ => State::Skipped("not all findings are listed here; the records have them".to_owned()),
+    }
 }
 
 /// One case for each finding: build servers know cases by their names.
@@ -74,7 +133,7 @@ fn joined(cases: Vec<Case>) -> Vec<Case> {
     joined.into_iter().map(|(rule, state)| Case { rule, state }).collect()
 }
 
-fn case(rule: FindingId, told: Option<Vec<Told>>, protocol: Protocol, seen: Seen, verdict: &Verdict) -> Case {
+fn case(rule: FindingId, group: Option<Group>, protocol: Protocol, seen: Seen, verdict: &Verdict) -> Case {
     let nothing_to_see = match rule.needs() {
         _ if !rule.concerns(protocol) => Some("not of this protocol"),
         Needs::ClearStart if seen.clear_starts == 0 => Some("each connection began with TLS"),
@@ -82,35 +141,21 @@ fn case(rule: FindingId, told: Option<Vec<Told>>, protocol: Protocol, seen: Seen
         Needs::Tls if seen.tls == 0 => Some("no TLS was seen"),
         _ => None,
     };
-    let state = match (told, nothing_to_see) {
-        (Some(told), _) => judged(told, verdict),
+    let state = match (group, nothing_to_see) {
+        (Some(group), _) => judged(group),
         (None, Some(why)) => State::Skipped(why.to_owned()),
-        (None, None) => State::Passed(Vec::new()),
+        (None, None) => nothing(verdict),
     };
     Case { rule, state }
 }
 
-fn judged(told: Vec<Told>, verdict: &Verdict) -> State {
-    let (accepted, open): (Vec<_>, Vec<_>) = told.into_iter().partition(|told| told.accepted().is_some());
-    let (failed, below): (Vec<_>, Vec<_>) = open.into_iter().partition(|told| told.severity >= verdict.fails_from());
-    if let Some(first) = failed.first() {
-        let severity = failed.iter().map(|told| told.severity).max().unwrap_or_default();
-        let first = first.message().to_owned();
-        return State::Failed { severity, first, lines: lines(&failed) };
+fn judged(group: Group) -> State {
+    let Group { failed, below, accepted, severity, first } = group;
+    match (failed.count, accepted) {
+        (0, Some(why)) if below.count == 0 => State::Skipped(why),
+        (0, _) => State::Passed(below.into_lines()),
+        _ => State::Failed { severity, first, lines: failed.into_lines() },
     }
-    match accepted.first().and_then(Told::accepted) {
-        Some(why) if below.is_empty() => State::Skipped(why),
-        _ => State::Passed(lines(&below)),
-    }
-}
-
-fn lines(told: &[Told]) -> Vec<String> {
-    let mut lines: Vec<String> = told.iter().take(TOLD).map(line).collect();
-    if told.len() > TOLD {
-        lines.push(format!("and {} more", told.len() - TOLD));
-    }
-    lines.extend(told.first().map(|told| format!("What to do: {}", told.remediation())));
-    lines
 }
 
 fn line(told: &Told) -> String {
@@ -199,7 +244,6 @@ fn outcome(writer: &mut Writer<&mut dyn Write>, state: &State) -> io::Result<()>
     .map(drop)
 }
 
-/// Records are of printable ASCII; the line feeds between them are ours.
 fn text(text: &str) -> BytesText<'_> {
     BytesText::new(text)
 }

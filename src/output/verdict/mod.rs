@@ -72,7 +72,9 @@ pub struct About {
 /// What documents are made from, collected while a run goes on.
 #[derive(Default)]
 pub struct Verdict {
-    findings: Vec<Box<[u8]>>,
+    /// By severity, each with its place among all.
+    findings: [Vec<(u64, Box<[u8]>)>; SEVERITIES.len()],
+    came: u64,
     octets: usize,
     /// There was no room for so many.
     more_findings: u64,
@@ -111,14 +113,26 @@ impl Verdict {
         seen.logins += u64::from(session.logins);
     }
 
-    /// Notes a finding, by its record in the form ecs.
-    pub fn finding(&mut self, line: &[u8]) {
-        if self.findings.len() >= FINDINGS || self.octets + line.len() > FINDING_OCTETS {
+    /// Notes a finding of that severity, by its record in the form ecs. Where there is no room for all, the least grave of
+    /// them give way, the latest first.
+    pub fn finding(&mut self, severity: u8, line: &[u8]) {
+        let bucket = usize::from(severity.clamp(1, 5)) - 1;
+        let is_full = |verdict: &Self| verdict.kept() >= FINDINGS || verdict.octets + line.len() > FINDING_OCTETS;
+        while is_full(self) {
+            let Some((_, gone)) = self.findings[..bucket].iter_mut().find_map(Vec::pop) else {
+                self.more_findings += 1;
+                return;
+            };
             self.more_findings += 1;
-            return;
+            self.octets -= gone.len();
         }
         self.octets += line.len();
-        self.findings.push(line.into());
+        self.came += 1;
+        self.findings[bucket].push((self.came, line.into()));
+    }
+
+    fn kept(&self) -> usize {
+        self.findings.iter().map(Vec::len).sum()
     }
 
     /// Writes a document.
@@ -143,8 +157,11 @@ impl Verdict {
         github::write_summary(self, out)
     }
 
+    /// In the order in which they came.
     fn findings(&self) -> impl Iterator<Item = Told> {
-        self.findings.iter().filter_map(|line| Told::new(line))
+        let mut all: Vec<&(u64, Box<[u8]>)> = self.findings.iter().flatten().collect();
+        all.sort_unstable_by_key(|(came, _)| *came);
+        all.into_iter().filter_map(|(_, line)| Told::new(line))
     }
 
     /// Whether the analysis could be done, and was complete.
@@ -177,7 +194,7 @@ struct Told {
 
 impl Told {
     fn new(line: &[u8]) -> Option<Self> {
-        let written = Written::parse(line)?;
+        let written = Written::shown(line)?;
         let rule = FindingId::parse(written.action())?;
         let name = written.text("/barewire/severity");
         let severity = SEVERITIES.iter().position(|known| *known == name)? as u8 + 1;

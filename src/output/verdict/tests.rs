@@ -21,14 +21,15 @@ fn record(message: &str, severity: &str) -> Vec<u8> {
 
 fn document(document: Document, about: About, records: &[Vec<u8>]) -> String {
     let mut verdict = Verdict::new(about);
-    records.iter().for_each(|record| verdict.finding(record));
+    records.iter().for_each(|record| verdict.finding(4, record));
     verdict.conclude((1, "findings at or above --fail-on".to_owned()), Vec::new());
     let mut out = Vec::new();
     verdict.write(document, &mut out).expect("written");
     String::from_utf8(out).expect("UTF-8")
 }
 
-const HOSTILE: [&str; 9] = [
+const HOSTILE: [&str; 10] = [
+    "a ##[add-mask]critical",
     "x\n::error title=a::b",
     "x\r\n::stop-commands::y",
     "%0A::set-output name=a::b",
@@ -82,19 +83,48 @@ fn messages_hold_no_links_and_no_arguments() {
 fn what_there_is_no_room_for_is_counted() {
     let mut verdict = Verdict::new(About::default());
     let line = record("x", "high");
-    (0..FINDINGS + 3).for_each(|_| verdict.finding(&line));
+    (0..FINDINGS + 3).for_each(|_| verdict.finding(4, &line));
     verdict.conclude((1, String::new()), Vec::new());
     assert_eq!(verdict.gaps(), ["3 more findings are not listed here; the records have them"]);
     let mut verdict = Verdict::new(About::default());
-    verdict.finding(&vec![b' '; FINDING_OCTETS + 1]);
-    assert_eq!((verdict.findings.len(), verdict.more_findings), (0, 1));
+    verdict.finding(4, &vec![b' '; FINDING_OCTETS + 1]);
+    assert_eq!((verdict.kept(), verdict.more_findings), (0, 1));
+}
+
+#[test]
+fn the_gravest_are_listed_where_there_is_no_room_for_all() {
+    let mut verdict = Verdict::new(About { fail_on: Some(5), ..About::default() });
+    (0..FINDINGS).for_each(|_| verdict.finding(2, &record("x", "low")));
+    verdict.finding(5, &record("the one", "critical"));
+    verdict.finding(1, &record("x", "info"));
+    verdict.conclude((1, String::new()), Vec::new());
+    assert_eq!((verdict.kept(), verdict.more_findings), (FINDINGS, 2));
+    for document in [Document::Sarif, Document::Junit, Document::Github] {
+        let mut out = Vec::new();
+        verdict.write(document, &mut out).expect("written");
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert!(text.contains("the one"), "{document:?}");
+        let claims = "name=\"coverage-gap\"/>";
+        assert!(!text.contains(claims), "nobody says that nothing was found: {document:?}");
+    }
+}
+
+#[test]
+fn what_xml_cannot_hold_and_what_is_a_command_is_escaped() {
+    let name = "a\u{fffe}b\u{ffff}c\u{fdd0}d\u{1ffff}e\u{0}f\u{202e}g##[error]h";
+    for document in [Document::Sarif, Document::Junit, Document::Github] {
+        let text = self::document(document, About::default(), &[record(name, "high")]);
+        let is_plain = |c: char| (' '..='~').contains(&c) || c == '\n';
+        assert!(text.chars().all(is_plain), "{document:?}: {text}");
+        assert!(!text.contains("##["), "{document:?}: {text}");
+    }
 }
 
 #[test]
 fn the_page_has_neither_markup_nor_links_from_the_wire() {
     for name in HOSTILE {
         let mut verdict = Verdict::new(About::default());
-        verdict.finding(&record(name, "high"));
+        verdict.finding(4, &record(name, "high"));
         verdict.conclude((1, String::new()), Vec::new());
         let mut page = Vec::new();
         verdict.write_summary(&mut page).expect("written");
