@@ -66,6 +66,11 @@ impl Buffer {
     /// Whether the fragment could be added.
     fn add(&mut self, offset: IpFragOffset, has_more: bool, payload: &[u8]) -> bool {
         let end = usize::from(offset.byte_offset()) + payload.len();
+        // An end before what is there already contradicts it. The buffer would take it, and cut off octets that its list of
+        // sections goes on naming.
+        if !has_more && self.inner.sections().iter().any(|section| usize::from(section.end) > end) {
+            return false;
+        }
         if end > self.room && end <= usize::from(u16::MAX) {
             // What is alone takes no more than it needs; what grows does so ever more seldom.
             *self = self.copy(end.max(2 * self.room));
@@ -80,7 +85,9 @@ impl Drop for Buffer {
         let (mut octets, sections) = std::mem::replace(&mut self.inner, empty).take_bufs();
         // All else is zero still: a few octets far behind would have 64 KiB wiped for each of them.
         for section in sections {
-            octets[usize::from(section.start)..usize::from(section.end)].zeroize();
+            if let Some(came) = octets.get_mut(usize::from(section.start)..usize::from(section.end)) {
+                came.zeroize();
+            }
         }
     }
 }
@@ -304,6 +311,26 @@ mod tests {
             at += len;
         }
         parts
+    }
+
+    #[test]
+    fn an_end_before_what_came_is_refused_and_the_right_one_taken() {
+        let octets: Vec<u8> = (0..64).collect();
+        for far in [8, 8000] {
+            let mut defragmenter = Defragmenter::default();
+            let at = Timestamp(1);
+            assert!(defragmenter.push(&fragment(&V4, 1, far, true, &octets[..8]), at).is_empty());
+            assert!(defragmenter.push(&fragment(&V4, 1, 1, false, &octets[..5]), at).is_empty());
+            // Copied to a larger buffer, and dropped.
+            assert!(defragmenter.push(&fragment(&V4, 1, far + 4, true, &octets[..8]), at).is_empty());
+            assert_eq!(defragmenter.counts.refused, 1);
+        }
+        let mut defragmenter = Defragmenter::default();
+        let parts =
+            [(1, true, &octets[8..40]), (0, false, &octets[..3]), (5, false, &octets[40..45]), (0, true, &octets[..8])];
+        let whole =
+            parts.map(|(offset, more, part)| defragmenter.push(&fragment(&V4, 2, offset, more, part), Timestamp(1)));
+        assert_eq!(whole.iter().flatten().count(), 1, "the contradiction is in nobody's way");
     }
 
     #[test]
