@@ -148,13 +148,34 @@ fn what_has_expired_counts_again_and_can_be_taken_out() {
     assert_eq!(desk.run(&["baseline", "prune"]).status.code(), Some(0));
     assert!(!desk.baseline().contains(&id));
     assert_eq!(desk.run(&["baseline", "check"]).status.code(), Some(0));
+    // Records without a finding are no reason to take everything out.
+    desk.run(&["replay", "-q", "--records", "sessions", "-o", "sessions.ndjson", SAMPLE]);
+    for step in ["check", "prune"] {
+        let output = desk.run(&["baseline", step, "sessions.ndjson"]);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(told(&output).contains("the records hold no finding"), "{}", told(&output));
+    }
     // What is not found any more.
-    fs::write(desk.0.join("none.ndjson"), "").expect("written");
+    let all = fs::read_to_string(desk.0.join("all.ndjson")).expect("records");
+    let one = all.lines().find(|line| line.contains(&id)).expect("the one that has expired");
+    fs::write(desk.0.join("none.ndjson"), one).expect("written");
     let checked = desk.run(&["baseline", "check", "none.ndjson"]);
     assert_eq!(checked.status.code(), Some(0), "to mend something is no failure");
     assert!(String::from_utf8_lossy(&checked.stdout).lines().all(|line| line.contains("not found any more")));
     assert_eq!(desk.run(&["baseline", "prune", "none.ndjson"]).status.code(), Some(0));
     assert!(!desk.baseline().contains("rule"));
+}
+
+#[test]
+fn a_link_goes_on_leading_to_its_file_and_nothing_that_was_planted_is_followed() {
+    let desk = Desk::new("links");
+    fs::write(desk.0.join("real.json"), "{\"barewire_baseline\":1,\"accepted\":[]}").expect("written");
+    fs::set_permissions(desk.0.join("real.json"), PermissionsExt::from_mode(0o664)).expect("its mode");
+    std::os::unix::fs::symlink("real.json", desk.0.join(FILE)).expect("a link");
+    assert_eq!(desk.write(&[]).status.code(), Some(0));
+    assert!(fs::symlink_metadata(desk.0.join(FILE)).expect("it").is_symlink());
+    assert!(fs::read_to_string(desk.0.join("real.json")).expect("it").contains("an old printer"));
+    assert_eq!(fs::metadata(desk.0.join("real.json")).expect("it").permissions().mode() & 0o777, 0o664);
 }
 
 #[test]
@@ -169,7 +190,7 @@ fn what_is_wrong_is_one_line_that_names_the_file() {
         (&["nowhere", "--reason", "x", "--owner", "y"], 3, "nowhere"),
         (&["all.ndjson", "--reason", " ", "--owner", "y"], 2, "says nothing"),
         (&["all.ndjson", "--reason", "\u{1b}[2J", "--owner", "y"], 2, "cannot be shown"),
-        (&["all.ndjson", "--reason", "x", "--owner", "y", "--expires", "2020-01-01"], 2, "is over"),
+        (&["all.ndjson", "--reason", "x", "--owner", "y", "--expires", "2020-01-01"], 2, "has begun"),
         (&["all.ndjson", "--reason", "x", "--owner", "y", "--expires", "soon"], 2, "YYYY-MM-DD"),
         (&["all.ndjson", "--reason", "x", "--owner", "y", "--only", "nothing"], 2, "no finding is called nothing"),
         (&["all.ndjson", "--reason", "x", "--owner", "y", "-f", "no/folder/x"], 5, "no/folder/x"),

@@ -117,10 +117,10 @@ impl Write {
         }
         let expires = self.expires.map_or_else(in_three_months, |expiry| expiry.0);
         if expires.is_some_and(|expires| expires <= run::now()) {
-            return Err(Failure::usage("--expires: that day is over; nothing would be accepted"));
+            return Err(Failure::usage("--expires: that day has begun; nothing would be accepted"));
         }
         let acceptance = Acceptance { reason: self.reason.clone(), owner: self.owner.clone(), expires };
-        let (mut new, mut renewed) = (0, 0);
+        let (mut new, mut renewed, mut lines) = (0, 0, Vec::new());
         for (uid, accepted) in found(&self.records, &acceptance)? {
             if !self.only.is_empty() && !self.only.contains(&accepted.rule) {
                 continue;
@@ -129,7 +129,7 @@ impl Write {
                 None => {
                     new += 1;
                     if new <= NAMED {
-                        console::info(&format!("accepted: {}", line(&accepted)));
+                        lines.push(format!("accepted: {}", line(&accepted)));
                     }
                     all.insert(uid, accepted);
                 }
@@ -141,6 +141,7 @@ impl Write {
             }
         }
         write(&self.file, &all)?;
+        lines.iter().for_each(|line| console::info(line));
         if new > NAMED {
             console::info(&format!("accepted: {} more", new - NAMED));
         }
@@ -196,7 +197,13 @@ impl Check {
     /// What the records find; `None` without records.
     fn found(&self) -> Result<Option<AcceptedFindings>, Failure> {
         let nothing = Acceptance { reason: String::new(), owner: String::new(), expires: None };
-        (!self.records.is_empty()).then(|| found(&self.records, &nothing)).transpose()
+        let found = (!self.records.is_empty()).then(|| found(&self.records, &nothing)).transpose()?;
+        if found.as_ref().is_some_and(AcceptedFindings::is_empty) {
+            // Logins and sessions alone say nothing of findings, and all would be taken out.
+            let what = "the records hold no finding; if there is none any more, remove the file";
+            return Err(Failure::input(format!("{}: {what}", self.file.display())));
+        }
+        Ok(found)
     }
 }
 
@@ -261,18 +268,36 @@ pub(super) fn read(path: &Path) -> Result<AcceptedFindings, Failure> {
     baseline::read(&text).map_err(failed)
 }
 
-/// Writes a baseline in the place of the one that is there: whole or not at all.
+/// Writes a baseline in the place of the one that is there: whole or not at all, and as readable as that was.
 fn write(path: &Path, all: &AcceptedFindings) -> Result<(), Failure> {
+    let text = baseline::write(all);
+    if text.len() as u64 >= FILE_OCTETS {
+        let many = counted(all.len() as u64, "finding");
+        return Err(Failure::usage(format!(
+            "{}: {many} would take more than {} MiB, which nobody reviews; accept some with --only",
+            path.display(),
+            FILE_OCTETS >> 20
+        )));
+    }
     let failed = |error: io::Error| Failure::output(format!("writing {}: {error}", path.display()));
-    let name = path.file_name().ok_or_else(|| Failure::usage(format!("{} is no file", path.display())))?;
-    let part = folder_of(path).join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = File::create(&part).and_then(|mut file| {
-        file.write_all(baseline::write(all).as_bytes())?;
+    // A link goes on leading to the file that it led to.
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = place.file_name().ok_or_else(|| Failure::usage(format!("{} is no file", path.display())))?;
+    let part = folder_of(&place).join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    // Never one that is there already: it may be somebody's link to another file.
+    let file = File::options().write(true).create_new(true).open(&part);
+    let written = file.and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        if let Ok(before) = std::fs::metadata(&place) {
+            file.set_permissions(before.permissions())?;
+        }
         file.sync_all()?;
-        std::fs::rename(&part, path)
+        std::fs::rename(&part, &place)
     });
     written.map_err(|error| {
-        let _ = std::fs::remove_file(&part);
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            let _ = std::fs::remove_file(&part);
+        }
         failed(error)
     })
 }

@@ -250,6 +250,12 @@ impl Common {
         }))
     }
 
+    /// Files that are read beside captures.
+    pub(super) fn read_files(&self) -> Vec<PathBuf> {
+        let list = self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(PathBuf::from);
+        [&self.config, &self.fingerprint_key, &self.baseline].into_iter().flatten().cloned().chain(list).collect()
+    }
+
     /// Files, and folders of files, that are read again when the configuration is. A folder, so that an editor's new file
     /// in the place of the old is found.
     #[cfg(feature = "live")]

@@ -51,6 +51,7 @@ impl Replay {
         }
         run::replay(run::ReplayJob {
             files: self.files,
+            read: common.read_files(),
             settings: common.settings()?,
             kinds,
             judging: common.judging(),

@@ -115,7 +115,7 @@ pub fn expiry(text: &str) -> Result<Option<Timestamp>, String> {
     let time = (text.len() == 10).then(|| parsed(&format!("{text}T00:00:00.000000Z"))).flatten();
     match time.map(Timestamp).filter(|time| day_of(*time) == text) {
         Some(time) => Ok(Some(time)),
-        None => Err(format!("expires: '{}' is no day; write YYYY-MM-DD or never", text.escape_default())),
+        None => Err(format!("expires: '{}' is no day up to 2554; write YYYY-MM-DD or never", text.escape_default())),
     }
 }
 
@@ -153,6 +153,7 @@ impl Accepted {
         let server = [written.text("/network/protocol"), &written.server()].join(" ");
         let client = written.text("/client/ip");
         let about = if client.is_empty() { server } else { format!("{server} from {client}") };
+        let about = if said(about.trim()).is_ok() { about } else { String::new() };
         let count = written.number("/barewire/count").unwrap_or(1);
         Some((uid, Self { rule: rule.to_owned(), about: about.trim().to_owned(), count, acceptance }))
     }

@@ -1,7 +1,8 @@
 //! Documents that are made when a replay is over, each in a file or on standard output.
 
-use super::{Failure, Intake, Judging};
+use super::{Failure, Judging};
 use crate::ops::sandbox::Needs;
+use crate::ops::{console, folder_of};
 use crate::output::verdict::{About, Document, Verdict};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -41,26 +42,51 @@ impl Documents {
         self.files().for_each(|file| needs.write_once(file));
     }
 
-    /// Writes them all.
+    /// Whether each can be written, as far as can be seen before it is.
     ///
     /// # Errors
     ///
-    /// One of them cannot be written.
-    pub(super) fn write(&self, mut verdict: Verdict, status: (u8, String), intake: &Intake) -> Result<(), Failure> {
-        verdict.conclude(status, intake.unreadable.iter().chain(&intake.damaged).cloned().collect());
+    /// A folder is not there.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self.files().find(|file| !folder_of(file).is_dir()) {
+            Some(file) => Err(Failure::usage(format!("{}: its folder does not exist; make it first", file.display()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes them all; one that cannot be written keeps no other from being so.
+    ///
+    /// # Errors
+    ///
+    /// That of the last that cannot; those before it are told.
+    pub(super) fn write(
+        &self,
+        mut verdict: Verdict,
+        status: (u8, String),
+        problems: Vec<String>,
+    ) -> Result<(), Failure> {
+        verdict.conclude(status, problems);
+        let mut failed: Option<Failure> = None;
+        let mut note = |written: Result<(), Failure>| {
+            if let Err(failure) = written
+                && let Some(before) = failed.replace(failure)
+            {
+                console::error(&before.message);
+            }
+        };
         for (document, file) in &self.wanted {
             let name = file.as_deref().unwrap_or(Path::new("standard output"));
             let out = match file {
                 Some(file) => File::create(file).map(|file| Box::new(file) as Box<dyn Write>),
                 None => Ok(Box::new(io::stdout()) as Box<dyn Write>),
             };
-            written(name, out, |out| verdict.write(*document, out))?;
+            note(written(name, out, |out| verdict.write(*document, out)));
         }
         if let Some(file) = &self.github_summary {
             let out = OpenOptions::new().create(true).append(true).open(file);
-            written(file, out.map(|file| Box::new(file) as Box<dyn Write>), |out| verdict.write_summary(out))?;
+            note(written(file, out.map(|file| Box::new(file) as Box<dyn Write>), |out| verdict.write_summary(out)));
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -105,19 +105,42 @@ fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// No output must be one of the inputs: opening it would destroy the evidence.
-fn refuse_overwriting<'a>(files: &[PathBuf], outputs: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Failure> {
-    let identity = |path: &Path| std::fs::metadata(path).ok().as_ref().map(identity);
+/// No output must be a file that is read, or another output: opening it would destroy what is there.
+fn refuse_overwriting<'a>(
+    read: impl IntoIterator<Item = &'a PathBuf>,
+    outputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(), Failure> {
+    let read: Vec<&PathBuf> = read.into_iter().collect();
+    let mut places: Vec<PathBuf> = Vec::new();
     for output in outputs {
-        let Some(wanted) = identity(output) else { continue };
-        if let Some(input) = files.iter().find(|input| identity(input) == Some(wanted)) {
+        let found = std::fs::metadata(output).ok();
+        if found.as_ref().is_some_and(|found| !found.is_file()) {
+            continue;
+        }
+        let wanted = found.as_ref().map(identity);
+        let is_same = |input: &&&PathBuf| std::fs::metadata(input).ok().as_ref().map(identity) == wanted;
+        if let Some(input) = read.iter().filter(|_| wanted.is_some()).find(is_same) {
             return Err(Failure::usage(format!(
                 "{} is an input, and writing to it would destroy it; name another file",
                 input.display()
             )));
         }
+        let place = place(output);
+        if places.contains(&place) {
+            return Err(Failure::usage(format!("two outputs go to {}; name another file", output.display())));
+        }
+        places.push(place);
     }
     Ok(())
+}
+
+/// Where a path leads, whether there is a file yet or not.
+fn place(path: &Path) -> PathBuf {
+    let in_folder = || {
+        let folder = crate::ops::folder_of(path).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
 }
 
 /// The time of day, as packets are stamped.

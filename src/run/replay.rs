@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 pub struct ReplayJob {
     /// Capture files; `-` is standard input.
     pub files: Vec<PathBuf>,
+    /// Files that the options name and that are read, beside the captures.
+    pub read: Vec<PathBuf>,
     /// For the engines.
     pub settings: Settings,
     /// Records to write.
@@ -67,8 +69,12 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let (began, started) = (Instant::now(), now());
     // Before the files are opened: one of them may start a thread, and all are looked into.
     let receivers = std::mem::take(&mut job.receivers);
-    let posts = Posts::open(receivers)?;
     let job = &job;
+    let sinks: Vec<PathBuf> = receivers.iter().flat_map(|receiver| receiver.reach.files.clone()).collect();
+    let outputs = job.output.iter().chain(job.documents.files()).chain(&sinks).chain(&job.metrics_file);
+    refuse_overwriting(job.files.iter().chain(&job.read), outputs)?;
+    job.documents.check()?;
+    let posts = Posts::open(receivers)?;
     confine(job.is_sandboxed.then(|| needs(job, &posts)).as_ref(), Level::Debug)?;
     let access = if job.workers == 0 { Access::Read } else { Access::Map };
     let mut files = FileSet::open(&job.files, access);
@@ -77,9 +83,12 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
         files.problems().iter().filter(|problem| !problem.opened).map(ToString::to_string).collect();
     if unread.len() == job.files.len() {
         unread.iter().for_each(|problem| console::error(problem));
-        return Err(Failure::input("no input could be read; nothing was written"));
+        let why = "no input could be read; no records were written";
+        if let Some(verdict) = job.documents.verdict(&job.judging, &inputs) {
+            job.documents.write(verdict, (3, why.to_owned()), unread)?;
+        }
+        return Err(Failure::input(why));
     }
-    refuse_overwriting(&job.files, job.output.iter().chain(job.documents.files()))?;
     let kept = job.files.iter().chain(&job.output).map(PathBuf::as_path);
     let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
     let mut sink =
@@ -113,9 +122,9 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let undelivered = undelivered.first().map(|_| (5, "not every record could be delivered".to_owned()));
     let status = undelivered.unwrap_or_else(|| status(&job.judging, &book.tally, &intake));
     let code = status.0;
-    if let Some(verdict) = sink.verdict.take() {
-        job.documents.write(verdict, status.clone(), &intake)?;
-    }
+    let problems = || intake.unreadable.iter().chain(&intake.damaged).cloned().collect();
+    let verdict = sink.verdict.take();
+    let unwritten = verdict.and_then(|verdict| job.documents.write(verdict, status.clone(), problems()).err());
     if console::tells(Level::Info) {
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
     } else {
@@ -127,7 +136,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
         let scores = &book.tally.scores;
         file.write(&page_of_replay(started, files.clock(), captured, counters, scores, sink.counts()))?;
     }
-    Ok(code)
+    unwritten.map_or(Ok(code), Err)
 }
 
 /// What the sandbox must leave: the captures, which are opened when their time comes, and the output.

@@ -298,3 +298,34 @@ fn five_commands_lead_to_a_page_and_a_red_check() {
         String::from_utf8_lossy(&red.stdout).contains("::error file=testdata/office.pcap,title=cleartext-password")
     );
 }
+
+#[test]
+fn no_output_takes_the_place_of_what_is_read_or_of_another() {
+    let desk = Desk::new("places");
+    fs::write(desk.path("barewire.toml"), "records = ['findings']\n").expect("written");
+    desk.run(&["replay", "-q", "-o", "all", "office.pcap"]);
+    desk.run(&["baseline", "write", "all", "--reason", "x", "--owner", "y", "-f", "b.json"]);
+    std::os::unix::fs::symlink("b.json", desk.path("link")).expect("a link");
+    let before = desk.read("b.json");
+    for (arguments, told_of) in [
+        (&["--baseline", "b.json", "-o", "b.json"][..], "b.json is an input"),
+        (&["--baseline", "b.json", "--format", "sarif=link"], "b.json is an input"),
+        (&["-c", "barewire.toml", "-o", "barewire.toml"], "barewire.toml is an input"),
+        (&["--format", "sarif=a,junit=./a"], "two outputs go to ./a"),
+        (&["--format", "sarif=nowhere/a"], "nowhere/a: its folder does not exist"),
+    ] {
+        let output = desk.run(&[&["replay", "-q"], arguments, &["office.pcap"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", told(&output));
+        assert!(told(&output).contains(told_of), "{arguments:?}: {}", told(&output));
+    }
+    assert_eq!(desk.read("b.json"), before);
+    // One that cannot be written keeps no other from being so.
+    let full = desk.run(&["replay", "-q", "--format", "sarif=/dev/full,junit=j", "office.pcap"]);
+    assert_eq!(full.status.code(), Some(5), "{}", told(&full));
+    assert!(told(&full).contains("/dev/full") && desk.read("j").contains("</testsuites>"));
+    // Nobody takes the documents of an earlier run for those of one that could read nothing.
+    let none = desk.run(&["replay", "-q", "--format", "sarif=s,junit=j", "nowhere.pcap"]);
+    assert_eq!(none.status.code(), Some(3));
+    assert!(desk.read("j").contains("no input could be read") && desk.read("j").contains("errors=\"1\""));
+    assert_eq!(desk.json("s")["runs"][0]["invocations"][0]["executionSuccessful"], false);
+}
