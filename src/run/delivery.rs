@@ -113,6 +113,11 @@ impl Score {
         self.outside.iter().zip([waiting, lost]).for_each(|(count, now)| count.store(now, Ordering::Relaxed));
     }
 
+    /// Records that the receiver will never take.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Records that were given up, with what is known of the spool.
     pub(super) fn lost(&self, counts: Counts) -> u64 {
         counts.dropped + counts.damaged + self.outside[1].load(Ordering::Relaxed)

@@ -230,8 +230,13 @@ impl Post {
     fn shortfall(&self) -> Option<String> {
         let counts = self.spool.counts();
         let (waiting, lost) = (counts.records, self.score.lost(counts));
-        let folder = self.score.folder.display();
+        let (folder, refused) = (self.score.folder.display(), self.score.refused());
         match (waiting, lost) {
+            (0, 0) if refused > 0 => Some(format!(
+                "sink {}: {} refused for good; {folder} keeps what was, with the reasons",
+                self.score.name,
+                crate::ops::counted(refused, "record")
+            )),
             (0, 0) => None,
             (waiting, 0) => Some(format!(
                 "sink {}: {} not delivered yet ({}); the next run sends what waits in {folder}",
