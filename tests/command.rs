@@ -378,7 +378,8 @@ fn colours_are_used_when_they_are_wanted() {
 #[test]
 fn the_sample_of_the_readme_is_what_the_program_prints() {
     let readme = std::fs::read_to_string(root("README.md")).expect("the README");
-    let (_, sample) = readme.split_once("$ barewire replay testdata/office.pcap > findings.ndjson\n").expect("the sample");
+    let (_, sample) =
+        readme.split_once("$ barewire replay testdata/office.pcap > findings.ndjson\n").expect("the sample");
     let (sample, _) = sample.split_once("```").expect("its end");
     let printed = told(&barewire(&["replay", &root("testdata/office.pcap")]));
     assert!(printed.starts_with(sample), "{printed}");

@@ -250,3 +250,20 @@ fn what_it_names_is_looked_at() {
     std::fs::write(&binary, [0xff, 0xfe, 0, 1]).expect("the file");
     assert_eq!(barewire(&["check-config", &binary.display().to_string()], &[]).status.code(), Some(2));
 }
+
+#[test]
+fn forms_that_cannot_be_together_are_told_before_a_run() {
+    for (text, told_of) in [
+        ("[replay]\nformat = ['ecs', 'junit']\n", "replay: --format: ecs and junit would both go to standard output"),
+        ("[replay]\nformat = ['ecs=x']\noutput = 'y'\n", "replay: -o y: each --format names a file of its own"),
+    ] {
+        let output = check("forms", text);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(told(&output).contains(told_of), "{text}: {}", told(&output));
+    }
+    if cfg!(feature = "live") {
+        let output = check("forms", "[watch]\nformat = ['sarif']\n");
+        assert!(told(&output).contains("watch: --format: watch writes records"), "{}", told(&output));
+    }
+    assert_eq!(check("forms", "[replay]\nformat = ['github', 'sarif=a']\n").status.code(), Some(0));
+}

@@ -44,7 +44,16 @@ fn in_force(parser: &clap::Command, config: &Config, command: &str) -> Result<St
     let refused = |error: clap::Error| Failure::usage(refusal(&error));
     let matches = matches.map_err(refused)?;
     let Some((_, own)) = matches.subcommand() else { return Ok(String::new()) };
-    Common::from_arg_matches(own).map_err(refused)?.check()?;
+    let common = Common::from_arg_matches(own).map_err(refused)?;
+    common.check()?;
+    let of_command = |failure: Failure| Failure::usage(format!("{command}: {}", failure.message));
+    #[cfg(feature = "live")]
+    if command == "watch" {
+        common.form().map_err(of_command)?;
+    }
+    if command == "replay" {
+        common.outputs().map_err(of_command)?;
+    }
     let mut text = format!("\n{command}:\n");
     for arg in config::options(parser, command) {
         let values = own.try_get_raw(arg.get_id().as_str()).ok().flatten();
