@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use barewire::testing::wrap::{WRAPPINGS, fragments};
 use barewire::testing::{Captured, Link, Speaker, Transcript, frames, pcap};
 use barewire::wire::{Endpoint, Timestamp};
-use net::{QuietNet, Scratch, Watched, search_path, skipped};
+use net::{PATIENCE, QuietNet, Scratch, Watched, search_path, skipped};
 use serde_json::Value;
 
 const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
@@ -418,6 +418,34 @@ fn certificates_are_read_anew_within_the_sandbox_and_other_receivers_take_a_rest
     assert!(sensor.stop("TERM").code().is_some());
     assert_eq!(sensor.said().matches("stay as they were read").count(), 1, "{}", sensor.said());
     assert!(!sensor.said().contains("denied"), "{}", sensor.said());
+}
+
+/// Started by root, delivered by whoever it becomes: through a spool in a folder that it made itself.
+#[test]
+fn what_is_in_a_spool_is_delivered_once_rights_are_given_up() {
+    if skipped(&["ip", "python3"]) {
+        return;
+    }
+    let (scratch, net) = (Scratch::new("posts"), QuietNet::new("posts"));
+    let room = scratch.folder("room");
+    let (config, copy) = (scratch.path("barewire.toml"), room.join("copy.ndjson"));
+    let text = format!(
+        "spool = '{}'\n[watch]\ninterface = 'quiet0'\n[sinks.copy]\ntype = 'file'\npath = '{}'\n",
+        scratch.path("a/new/spool").display(),
+        copy.display()
+    );
+    fs::write(&config, text).expect("the configuration");
+    let sent = scratch.path("sent.pcap");
+    fs::write(&sent, pcap(&crowd(30, 1))).expect("the capture");
+    let mut sensor = Watched::start(net.program(BAREWIRE).args(["watch", "-c"]).arg(&config));
+    sensor.wait_for_line("listening on");
+    net.send(&sent);
+    let asked = Instant::now();
+    while fs::read_to_string(&copy).unwrap_or_default().lines().count() < 30 {
+        assert!(asked.elapsed() < PATIENCE, "nothing is delivered:\n{}", sensor.said());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(sensor.stop("TERM").code(), Some(0), "{}", sensor.said());
 }
 
 #[test]

@@ -196,6 +196,12 @@ impl Delivery {
         let mut wait = Wait::default();
         loop {
             let parcels = self.spool.take(self.transport.bounds(), TICK);
+            if let Some(error) = self.spool.trouble().filter(|_| parcels.is_empty()) {
+                let folder = self.score.folder.display();
+                self.score.trouble(&format!("reading the spool {folder}: {error}"));
+                std::thread::sleep(wait.next(None, random()));
+                continue;
+            }
             if parcels.is_empty() {
                 locked(&self.score.state).oldest = None;
                 if self.spool.is_finished() {

@@ -109,6 +109,8 @@ struct State {
     counts: Counts,
     /// Records from and to which damage has taken, not settled yet.
     holes: Vec<(u64, u64)>,
+    /// Why a segment could not be read.
+    trouble: Option<io::Error>,
     has_unsynced: bool,
     is_closed: bool,
     /// Held as long as the spool is.
@@ -136,6 +138,10 @@ impl Spool {
     ///
     /// The folder cannot be made or read, or another process has it. Damage in it is no error.
     pub fn open(options: Options) -> io::Result<Self> {
+        // Whoever it is given to must be able to pass through folders that are made on the way.
+        if let Some(above) = options.folder.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(above)?;
+        }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.folder)?;
         let lock = private().create(true).truncate(false).open(options.folder.join("lock"))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
@@ -171,6 +177,7 @@ impl Spool {
             counts,
             holes: Vec::new(),
             has_unsynced: false,
+            trouble: None,
             is_closed: false,
             _lock: lock,
         };
@@ -257,6 +264,12 @@ impl Spool {
             parcels.push(parcel);
         }
         parcels
+    }
+
+    /// Why nothing could be taken although there is something; told once.
+    #[must_use]
+    pub fn trouble(&self) -> Option<io::Error> {
+        self.state().trouble.take()
     }
 
     /// All records before this number are done with.
@@ -394,6 +407,11 @@ impl State {
                     return Some(Parcel { number, line });
                 }
                 Ok(None) => return None,
+                // It is there, and cannot be had now: no right, no descriptor, a disk that is away.
+                Err(error) if !is_damage(&error) => {
+                    self.trouble = Some(error);
+                    return None;
+                }
                 Err(_) => {
                     // The rest of the segment cannot be told from damage.
                     self.counts.damaged += end - number;
@@ -451,6 +469,11 @@ impl State {
             let _ = fs::remove_file(segment_path(&self.options.folder, done.first));
         }
     }
+}
+
+/// Whether the disk has other octets than were written, or none.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
 fn private() -> OpenOptions {

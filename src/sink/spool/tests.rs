@@ -227,3 +227,34 @@ fn one_process_has_it_and_nobody_else_reads_it() {
         assert_eq!(mode(&entry.path()), 0o600, "{:?}", entry.path());
     }
 }
+
+#[test]
+fn what_cannot_be_read_now_is_not_given_up() {
+    let folder = std::env::temp_dir().join(format!("bw-spool-away-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    let options = Options { folder: folder.join("above/own"), limit: 1 << 20, when_full: WhenFull::Block };
+    let spool = Spool::open(options.clone()).expect("a spool");
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).expect("it").permissions()) & 0o777
+    };
+    assert_eq!(mode(&options.folder), 0o700);
+    assert_eq!(mode(&folder.join("above")) & 0o011, 0o011, "whoever it is given to gets in");
+    assert_eq!(spool.put(Worth::Most, b"a record").expect("kept"), Put::Kept);
+    let segment = fs::read_dir(&options.folder)
+        .expect("it")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "spool"))
+        .expect("a segment");
+    // Another thing in its place, as somebody without the right to it would find.
+    fs::rename(&segment, folder.join("aside")).expect("moved");
+    fs::create_dir(&segment).expect("a folder");
+    assert!(spool.take(Bounds { records: 9, octets: 1000 }, Duration::ZERO).is_empty());
+    assert!(spool.trouble().is_some() && spool.trouble().is_none(), "told once");
+    assert_eq!((spool.counts().damaged, spool.counts().records), (0, 1));
+    fs::remove_dir(&segment).expect("removed");
+    fs::rename(folder.join("aside"), &segment).expect("back");
+    let taken = spool.take(Bounds { records: 9, octets: 1000 }, Duration::ZERO);
+    assert_eq!(taken.iter().map(|parcel| &*parcel.line).collect::<Vec<_>>(), [b"a record"]);
+    let _ = fs::remove_dir_all(&folder);
+}
