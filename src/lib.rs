@@ -12,15 +12,16 @@
 //!
 //! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`] (the only place that
 //! knows JSON, but for what receivers over HTTP answer), [`sink`] (receivers of records, each behind a spool), [`report`]
-//! (records made into a page for people), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
+//! (records made into a page for people), [`evidence`] (packets without their secrets), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
 //! typed), and [`run`], which alone starts threads and reads clocks.
 //!
 //! Dependencies run downward only:
-//! `cli -> run -> {capture, pipeline, report, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.
+//! `cli -> run -> {capture, pipeline, report, evidence, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.
 
 pub mod capture;
 pub mod cli;
 pub mod engine;
+pub mod evidence;
 pub mod finding;
 pub mod limits;
 pub mod mail;

@@ -280,9 +280,10 @@ const EXAMPLE_HEAD: &str = "\
 ";
 
 /// Values for options that have no default.
-const EXAMPLES: [(&str, &str); 16] = [
+const EXAMPLES: [(&str, &str); 17] = [
     ("baseline", "\"/etc/barewire/baseline.json\""),
     ("bpf", "\"tcp port 143 or tcp port 110\""),
+    ("evidence", "\"/var/lib/barewire/evidence\""),
     ("interface", "[\"eth1\"]"),
     ("jobs", "2"),
     ("metrics-file", "\"/var/lib/prometheus/node-exporter/barewire.prom\""),

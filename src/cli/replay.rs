@@ -28,6 +28,12 @@ pub(super) struct Replay {
     #[arg(long, env = "GITHUB_STEP_SUMMARY", hide = true)]
     github_step_summary: Option<PathBuf>,
 
+    /// Folder for a pcapng file of each finding about a connection, called by its event.id: only the packets of that
+    /// connection, every secret and all that was not understood overwritten. It is made if it is not there; the captures are
+    /// read a second time, so they must be files. The gravest 1,000 findings have one.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    evidence: Option<PathBuf>,
+
     #[command(flatten)]
     common: Common,
 }
@@ -60,6 +66,7 @@ impl Replay {
             receivers: common.receivers(WhenFull::Block)?,
             form: outputs.form,
             documents: outputs.documents,
+            evidence: self.evidence,
             metrics_file: common.metrics_file.clone(),
             is_sandboxed: !common.no_sandbox,
         })

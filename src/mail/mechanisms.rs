@@ -89,6 +89,12 @@ pub(super) fn is_known(name: &[u8]) -> bool {
     is_scram(name) || MECHANISMS.iter().any(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
+/// Whether the name is one of a list: not even the family SCRAM with an end of its own. Of all others, a password in the
+/// wrong place could be one.
+pub(crate) fn is_listed_mechanism(name: &[u8]) -> bool {
+    MECHANISMS.iter().any(|known| known.name.as_bytes().eq_ignore_ascii_case(name)) || hash_of(name).is_some()
+}
+
 /// What stands for the name of a mechanism that nobody knows: it may be a password in the wrong place.
 pub const UNKNOWN_MECHANISM: &str = "OTHER";
 

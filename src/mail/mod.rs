@@ -32,7 +32,7 @@ mod verbs;
 pub use capabilities::{Capabilities, LoginOffer};
 
 pub use mechanisms::UNKNOWN_MECHANISM;
-pub(crate) use mechanisms::contains_ignoring_case;
+pub(crate) use mechanisms::{contains_ignoring_case, is_listed_mechanism};
 pub use observe::{
     Attempt, CapabilitySource, Confidence, ContentStep, Injection, InjectionClass, Instruction, Observation, Out,
     Outcome, Reason, SecretClass, StarttlsReply, Strength, Timing, TlsFailure, TlsStep, Username, Validity, Variant,

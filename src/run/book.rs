@@ -1,6 +1,7 @@
 //! Keeps records until they are written, and counts for the summary.
 
 use super::Kinds;
+use super::evidence::Wanted;
 use super::scores::Scores;
 use super::sink::Sink;
 use crate::engine::Settings;
@@ -194,6 +195,8 @@ pub(super) struct Book {
     logins: Vec<Login>,
     sessions: Vec<Session>,
     pub(super) tally: Tally,
+    /// Files of evidence are to be written.
+    pub(super) evidence: Option<Wanted>,
 }
 
 impl Book {
@@ -206,6 +209,7 @@ impl Book {
             logins: Vec::new(),
             sessions: Vec::new(),
             tally: Tally::default(),
+            evidence: None,
         }
     }
 
@@ -230,6 +234,9 @@ impl Book {
                         verdict.session(&session);
                     }
                     self.correlator.session(&session);
+                    if let Some(evidence) = &mut self.evidence {
+                        evidence.session(&session);
+                    }
                     if self.kinds.sessions {
                         self.sessions.push(*session);
                     }
@@ -273,6 +280,9 @@ impl Book {
             finding.accept(&self.policy.baseline);
             self.tally.finding(&finding);
             self.tally.scores.stayed(&finding);
+            if let Some(evidence) = &mut self.evidence {
+                evidence.finding(&finding);
+            }
             if self.kinds.findings {
                 write_until(Some((finding.last, 1)), &mut logins, &mut sessions, sink)?;
                 sink.write(&Event::Finding(&finding))?;

@@ -4,6 +4,7 @@ mod book;
 mod confine;
 mod delivery;
 mod documents;
+mod evidence;
 #[cfg(feature = "live")]
 mod file;
 #[cfg(feature = "live")]
@@ -103,6 +104,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What tells a file from others, whatever its name.
 fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
+}
+
+/// Whether an input can be read a second time: not standard input, pipes and devices. What is not there is told elsewhere.
+fn can_be_read_again(path: &Path) -> bool {
+    path.as_os_str() != "-" && std::fs::metadata(path).map_or(true, |file| file.is_file() || file.is_dir())
 }
 
 /// No output must be a file that is read, or another output: opening it would destroy what is there.

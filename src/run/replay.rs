@@ -3,6 +3,7 @@
 use super::book::Book;
 use super::confine::confine;
 use super::documents::Documents;
+use super::evidence;
 use super::metrics::{PageFile, page_of_replay};
 use super::post::Posts;
 use super::sink::Sink;
@@ -47,6 +48,8 @@ pub struct ReplayJob {
     pub documents: Documents,
     /// Where a page of metrics goes in the end.
     pub metrics_file: Option<PathBuf>,
+    /// Where a file of packets goes for each finding.
+    pub evidence: Option<PathBuf>,
     /// Rights are given up before the first octet is looked at.
     pub is_sandboxed: bool,
 }
@@ -74,6 +77,9 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let outputs = job.output.iter().chain(job.documents.files()).chain(&sinks).chain(&job.metrics_file);
     refuse_overwriting(job.files.iter().chain(&job.read), outputs)?;
     job.documents.check()?;
+    if let Some(folder) = &job.evidence {
+        evidence::prepare(folder, &job.files)?;
+    }
     let posts = Posts::open(receivers)?;
     confine(job.is_sandboxed.then(|| needs(job, &posts)).as_ref(), Level::Debug)?;
     let access = if job.workers == 0 { Access::Read } else { Access::Map };
@@ -96,6 +102,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     sink.verdict = job.documents.verdict(&job.judging, &inputs);
     sink.start()?;
     let mut book = Book::new(job.kinds, &job.settings, inputs);
+    book.evidence = job.evidence.as_ref().map(|_| evidence::Wanted::default());
     let mut watcher = Watcher::new(began, console::tells(Level::Info));
     let run = || match job.workers {
         0 => inline(job, &mut files, &mut book, &mut sink, &mut watcher),
@@ -125,6 +132,9 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let problems = || intake.unreadable.iter().chain(&intake.damaged).cloned().collect();
     let verdict = sink.verdict.take();
     let unwritten = verdict.and_then(|verdict| job.documents.write(verdict, status.clone(), problems()).err());
+    if let Some((wanted, folder)) = book.evidence.take().zip(job.evidence.as_deref()) {
+        wanted.write(folder, &job.files)?;
+    }
     if console::tells(Level::Info) {
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
     } else {
@@ -151,6 +161,7 @@ fn needs(job: &ReplayJob, posts: &Posts) -> Needs {
     if let Some(page) = &job.metrics_file {
         needs.keep_writing(page);
     }
+    needs.folders.extend(job.evidence.clone());
     posts.add_to(&mut needs);
     needs
 }
