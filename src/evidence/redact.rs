@@ -66,6 +66,13 @@ impl Line {
         }
     }
 
+    /// Puts a space at a place of the line.
+    fn put_space(&self, place: usize, keep: &mut Keep<'_>) {
+        if let Some(&(begin, packet, at)) = self.pieces.iter().rfind(|(begin, ..)| *begin <= place) {
+            keep(packet, at + place - begin, b" ");
+        }
+    }
+
     fn clear(&mut self) {
         self.octets.clear();
         self.pieces.clear();
@@ -264,6 +271,11 @@ impl Redactor {
         // Of what follows such a command nothing is kept, and the reply to it may be captured first.
         self.has_overwritten |= effect == Effect::Shut || kept < text.len();
         line.keep(0..kept, keep);
+        // Two arguments, or programs that read IMAP take the packet for malformed. Not where they are: that would tell
+        // how long the secret is.
+        if verb == "LOGIN" && kept + 3 <= text.len() {
+            line.put_space(kept + 1, keep);
+        }
         // What stands between STARTTLS and its reply may be anything.
         self.is_shut = matches!(effect, Effect::Shut | Effect::Tls);
         self.is_in_line = false;

@@ -55,7 +55,7 @@ const CODES: [&str; 12] = [
 pub(super) fn read(protocol: Protocol, verb: Option<&str>, line: &[u8]) -> Reply {
     let mut reply = match protocol {
         Protocol::Smtp | Protocol::Lmtp | Protocol::Nntp => numbered(protocol, verb, line),
-        Protocol::Pop3 => pop3(line),
+        Protocol::Pop3 => pop3(verb, line),
         Protocol::Imap => imap(line),
         Protocol::ManageSieve => sieve(line),
         Protocol::Acap => nonsense(),
@@ -84,11 +84,21 @@ fn end_of(line: &[u8], at: usize, word: &str) -> usize {
     code.map_or(end, |code| end + 1 + code.len())
 }
 
-fn pop3(line: &[u8]) -> Reply {
+/// Octets of ` 633 octets`, as RFC 1939 §5 has it behind `+OK`: programs that read POP3 complain where it is overwritten.
+fn size_of_message(text: &[u8]) -> usize {
+    const UNIT: &[u8] = b" octets";
+    let digits = text.iter().skip(1).take_while(|octet| octet.is_ascii_digit()).count();
+    let is_size = text.first() == Some(&b' ') && (1..=10).contains(&digits) && text[1 + digits..].starts_with(UNIT);
+    if is_size { 1 + digits + UNIT.len() } else { 0 }
+}
+
+fn pop3(verb: Option<&str>, line: &[u8]) -> Reply {
     for (word, is_good) in [("+OK", true), ("-ERR", false)] {
         if begins(line, word) {
             let status = Status::Last { is_good, has_list: false };
-            return Reply { status, tag: 0..0, kept: end_of(line, 0, word), text: Some(word.len()) };
+            let size = if verb == Some("RETR") { size_of_message(&line[word.len()..]) } else { 0 };
+            let kept = end_of(line, 0, word).max(word.len() + size);
+            return Reply { status, tag: 0..0, kept, text: Some(word.len()) };
         }
     }
     if line.first() == Some(&b'+') && line.get(1).is_none_or(|&next| next == b' ') {
@@ -209,6 +219,18 @@ mod tests {
             (Protocol::ManageSieve, "\"SASL\" \"PLAIN\"", "XXXXXXXXXXXXXX", "More".into()),
         ] {
             assert_eq!(kept(protocol, None, line), format!("{expected} {status}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn of_a_message_the_size_stays_and_of_nothing_else_a_number() {
+        for (verb, line, expected) in [
+            ("RETR", "+OK 633 octets hunter2", "+OK 633 octets XXXXXXX"),
+            ("RETR", "+OK 633", "+OK XXX"),
+            ("RETR", "+OK 12345678901 octets", "+OK XXXXXXXXXXXXXXXXXX"),
+            ("PASS", "+OK 633 octets", "+OK XXXXXXXXXX"),
+        ] {
+            assert!(kept(Protocol::Pop3, Some(verb), line).starts_with(expected), "{line}");
         }
     }
 

@@ -118,6 +118,13 @@ impl Place {
     }
 }
 
+/// A run that fails leaves no half file behind; what was moved to its place is not there any more.
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.beside());
+    }
+}
+
 fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::output(format!("writing {}: {error}", path.display()))
 }
