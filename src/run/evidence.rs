@@ -307,3 +307,30 @@ fn comment(choice: &Choice, names: &[String]) -> String {
         flow.protocol.info().title,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{collect, replay};
+
+    #[test]
+    fn of_too_many_findings_the_gravest_and_then_the_earliest_are_chosen() {
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/office.pcap");
+        let one = collect(&replay(&[sample]).0).into_iter().find(|one| one.finding.flow.is_some()).expect("a finding");
+        let mut wanted = Wanted::default();
+        for number in 0..1500 {
+            let mut next = one.clone();
+            next.finding.severity = 1 + (number % 5) as u8;
+            next.first = PacketRef { number: 1500 - number, ..next.first };
+            wanted.finding(&next);
+        }
+        let mut of_the_input = one;
+        of_the_input.finding.flow = None;
+        wanted.finding(&of_the_input);
+        assert_eq!((wanted.choices.len(), wanted.others), (FILES, 500));
+        let chosen: Vec<(u8, u64)> =
+            wanted.choices.into_sorted_vec().iter().map(|choice| (choice.severity.0, choice.first.number)).collect();
+        assert_eq!(chosen.iter().filter(|(severity, _)| *severity >= 3).count(), 900);
+        assert_eq!((chosen[0], chosen[900], chosen[999]), ((5, 1), (2, 4), (2, 499)));
+    }
+}

@@ -12,7 +12,7 @@ mod forms;
 
 use barewire::capture::{Access, FileSet};
 use barewire::finding::Record;
-use barewire::testing::{Link, Packet, Random, frames, pcap, replay, shake};
+use barewire::testing::{Link, Packet, Random, Transcript, frames, pcap, replay, shake};
 use barewire::wire::decode;
 use forms::{SHORTEST, contains, forms};
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,4 +231,18 @@ fn what_cannot_be_read_twice_or_would_be_overwritten_is_refused() {
     let output = run(&capture, &[&sample()]);
     assert_eq!(output.status.code(), Some(2), "a file is no folder");
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+}
+
+#[test]
+fn a_long_connection_is_cut_and_that_is_told() {
+    let login = "S: 220 ready\nC: EHLO a\nS: 250 AUTH PLAIN\nC: AUTH PLAIN AGFteQBodW50ZXIy\nS: 235 ok\n".to_owned();
+    let packets = Transcript::parse(25, &(login + &"C: NOOP\nS: 250 ok\n".repeat(6000))).play();
+    let folder = scratch("long");
+    let file = folder.with_extension("pcap");
+    fs::write(&file, pcap(&frames(&packets, Link::Ethernet))).expect("a capture");
+    let output = run(&folder, &[&file]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("are about connections of more than 10,000 packets"), "{said}");
+    let files: Vec<_> = fs::read_dir(&folder).expect("a folder").flatten().map(|file| file.path()).collect();
+    assert!(!files.is_empty() && files.iter().all(|file| self::packets(file).len() == 10_000));
 }
