@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 pub(super) const COMMANDS: [&str; 2] = ["watch", "replay"];
 
 /// Options that are only for the command line.
-const ONLY_TYPED: [&str; 4] = ["color", "help", "version", "config"];
+const ONLY_TYPED: [&str; 5] = ["color", "github-step-summary", "help", "version", "config"];
 
 /// What a file says.
 pub(super) struct Config {

@@ -131,9 +131,9 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let code = status.0;
     let problems = || intake.unreadable.iter().chain(&intake.damaged).cloned().collect();
     let verdict = sink.verdict.take();
-    let unwritten = verdict.and_then(|verdict| job.documents.write(verdict, status.clone(), problems()).err());
+    let mut unwritten = verdict.and_then(|verdict| job.documents.write(verdict, status.clone(), problems()).err());
     if let Some((wanted, folder)) = book.evidence.take().zip(job.evidence.as_deref()) {
-        wanted.write(folder, &job.files)?;
+        unwritten = wanted.write(folder, &job.files).err().or(unwritten);
     }
     if console::tells(Level::Info) {
         console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
