@@ -74,7 +74,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let receivers = std::mem::take(&mut job.receivers);
     let job = &job;
     let sinks: Vec<PathBuf> = receivers.iter().flat_map(|receiver| receiver.reach.files.clone()).collect();
-    let outputs = job.output.iter().chain(job.documents.files()).chain(&sinks).chain(&job.metrics_file);
+    let outputs = job.output.iter().chain(job.documents.files()).chain(&sinks);
     refuse_overwriting(job.files.iter().chain(&job.read), outputs)?;
     job.documents.check()?;
     if let Some(folder) = &job.evidence {
@@ -95,7 +95,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
         }
         return Err(Failure::input(why));
     }
-    let kept = job.files.iter().chain(&job.output).map(PathBuf::as_path);
+    let kept = job.files.iter().chain(&job.output).chain(&job.read).map(PathBuf::as_path);
     let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
     let mut sink =
         Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, job.form, posts)?;
