@@ -267,3 +267,18 @@ fn forms_that_cannot_be_together_are_told_before_a_run() {
     }
     assert_eq!(check("forms", "[replay]\nformat = ['github', 'sarif=a']\n").status.code(), Some(0));
 }
+
+#[test]
+fn every_option_can_stand_in_the_environment() {
+    let sample = root("testdata/office.pcap");
+    let replay = |name: &str, value: &str| barewire(&["replay", &sample], &[(name, value)]);
+    assert!(told(&replay("BAREWIRE_QUIET", "true")).is_empty());
+    assert!(!told(&replay("BAREWIRE_QUIET", "0")).is_empty());
+    for name in ["QUIET", "ALLOW_EMPTY", "MAX_LOSS", "JOBS", "PORTS", "VERBOSE", "NO_SANDBOX", "FORMAT"] {
+        let output = replay(&format!("BAREWIRE_{name}"), "@@");
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", told(&output));
+    }
+    let config = file("environment", "max-loss = 5\n").display().to_string();
+    let of_both = printed(&barewire(&["check-config", &config], &[("BAREWIRE_MAX_LOSS", "7")]));
+    assert_eq!(in_force(&of_both, "replay", "max-loss"), ("7".to_owned(), "BAREWIRE_MAX_LOSS".to_owned()));
+}

@@ -20,7 +20,7 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) fn run(self) -> Result<u8, Failure> {
-        let mut parser = Cli::command();
+        let mut parser = config::with_environment(Cli::command());
         parser.build();
         let config = Config::read(&self.file, &parser)?;
         let mut text = String::new();
@@ -38,7 +38,7 @@ impl CheckConfig {
 fn in_force(parser: &clap::Command, config: &Config, command: &str) -> Result<String, Failure> {
     // What has to be typed, such as the captures, is none of the file's.
     let optional = |own: clap::Command| own.mut_args(|arg| arg.required(false));
-    let matches = config.apply(Cli::command()).mut_subcommand(command, optional);
+    let matches = config.apply(config::with_environment(Cli::command())).mut_subcommand(command, optional);
     let matches = matches.try_get_matches_from(["barewire", command]);
     // The file's values are tried one by one when it is read; this is the environment's.
     let refused = |error: clap::Error| Failure::usage(refusal(&error));

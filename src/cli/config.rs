@@ -7,7 +7,8 @@
 use super::sinks::{self, SINKS, Sink, sinks_of};
 use super::{Failure, refusal};
 use crate::ops::wrapped;
-use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, Id, parser::ValueSource};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
@@ -123,6 +124,25 @@ impl Config {
             .iter()
             .any(|entry| entry.command.is_none_or(|own| own == command) && arg.get_long() == Some(entry.key.as_str()))
     }
+}
+
+/// Every option that a file may set can stand in the environment as well, as `BAREWIRE_` and its name.
+pub(super) fn with_environment(mut cli: Command) -> Command {
+    for command in COMMANDS {
+        let keys: Vec<Id> = options(&cli, command).map(|arg| arg.get_id().clone()).collect();
+        let set = |arg: Arg| {
+            if arg.get_env().is_some() || !keys.contains(arg.get_id()) {
+                return arg;
+            }
+            let name = arg.get_long().unwrap_or_default().replace('-', "_").to_uppercase();
+            let arg = if is_flag(&arg) { arg.value_parser(BoolishValueParser::new()) } else { arg };
+            arg.env(format!("BAREWIRE_{name}")).hide_env(true)
+        };
+        if cli.find_subcommand(command).is_some() {
+            cli = cli.mut_subcommand(command, |own| own.mut_args(set));
+        }
+    }
+    cli
 }
 
 /// The options of a command that a file may set.

@@ -130,11 +130,15 @@ fn resolve(arguments: &[OsString]) -> Result<Cli, Failure> {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Result<ArgMatches, clap::Error>, Failure> {
-    let mut parser = Cli::command();
+    let mut parser = config::with_environment(Cli::command());
     // So that options of the commands know their own names.
     parser.build();
     let config = config::path(&parser, arguments).map(|path| Config::read(&path, &parser)).transpose()?;
-    let parser = config.map_or_else(Cli::command, |config| config.apply(Cli::command()));
+    let fresh = config::with_environment(Cli::command());
+    let parser = match config {
+        Some(config) => config.apply(fresh),
+        None => fresh,
+    };
     Ok(parser.try_get_matches_from(arguments))
 }
 

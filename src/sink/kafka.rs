@@ -225,9 +225,11 @@ impl Kafka {
         let headers = OwnedHeaders::new_with_capacity(2)
             .insert(Header { key: "id", value: Some(&id) })
             .insert(Header { key: "dataset", value: Some(dataset) });
-        let millis = written.time().map_or(0, |time| (time / 1_000_000).cast_signed());
-        let record = BaseRecord::with_opaque_to(&topic, Box::new(at)).key(key).payload(&payload);
-        match producer.send(record.headers(headers).timestamp(millis)) {
+        let mut record = BaseRecord::with_opaque_to(&topic, Box::new(at)).key(key).payload(&payload).headers(headers);
+        if let Some(time) = written.time() {
+            record = record.timestamp((time / 1_000_000).cast_signed());
+        }
+        match producer.send(record) {
             Ok(()) => None,
             Err((error, _)) => fate_of(&error),
         }
@@ -256,6 +258,26 @@ impl Transport for Kafka {
     }
 
     fn deliver(&mut self, parcels: &[Parcel]) -> Report {
+        let mut report = self.send(parcels);
+        if parcels.len() > 1 {
+            // A broker says so of a batch of librdkafka's, and one record in it may be to blame: each is asked about alone.
+            for (at, parcel) in parcels.iter().enumerate() {
+                if matches!(&report.fates[at], Fate::Refused(why) if *why == TOO_LARGE.to_string()) {
+                    let alone = self.send(std::slice::from_ref(parcel));
+                    report.fates[at] = alone.fates.into_iter().next().unwrap_or(Fate::Waits);
+                    report.trouble = report.trouble.or(alone.trouble);
+                }
+            }
+        }
+        report
+    }
+}
+
+/// A batch, or one record, is more than the topic takes.
+const TOO_LARGE: RDKafkaErrorCode = RDKafkaErrorCode::MessageSizeTooLarge;
+
+impl Kafka {
+    fn send(&mut self, parcels: &[Parcel]) -> Report {
         let producer = match self.producer.take().map_or_else(|| self.producer(), Ok) {
             Ok(producer) => producer,
             Err(why) => return Report::failed(parcels.len(), Trouble::new(why)),

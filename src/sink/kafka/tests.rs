@@ -55,6 +55,12 @@ fn a_record_that_is_too_large_for_it_holds_up_no_other() {
     let report = kafka.deliver(&parcels(1));
     assert!(matches!(&report.fates[..], [Fate::Refused(why)] if why.contains("large")), "{report:?}");
     assert_eq!(kafka.deliver(&parcels(2)), Report::all(2, Fate::Delivered));
+    // Said of a batch it is said of none of its records.
+    let too_large = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 2];
+    cluster.request_errors(RDKafkaApiKey::Produce, &too_large);
+    let report = kafka.deliver(&parcels(40));
+    let refused = report.fates.iter().filter(|fate| matches!(fate, Fate::Refused(_))).count();
+    assert!(refused <= 1 && report.trouble.is_none(), "{report:?}");
 }
 
 #[test]
