@@ -179,6 +179,17 @@ fn a_link_goes_on_leading_to_its_file_and_nothing_that_was_planted_is_followed()
 }
 
 #[test]
+fn what_is_graver_than_what_was_accepted_counts() {
+    let desk = Desk::new("graver");
+    let mild = ["replay", "-q", "--trusted-segments", "10.77.0.0/16", "-o", "all.ndjson", SAMPLE];
+    assert_eq!(desk.run(&mild).status.code(), Some(0));
+    assert_eq!(desk.write(&[]).status.code(), Some(0));
+    let trusted = ["replay", "--fail-on", "info", "--trusted-segments", "10.77.0.0/16", "--baseline", FILE, SAMPLE];
+    assert_eq!(desk.run(&trusted).status.code(), Some(0));
+    assert_eq!(desk.judge().status.code(), Some(1), "without the excuse it is another matter");
+}
+
+#[test]
 fn what_is_wrong_is_one_line_that_names_the_file() {
     let desk = Desk::new("wrong");
     let missing = desk.judge();

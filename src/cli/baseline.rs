@@ -119,7 +119,7 @@ impl Write {
         if expires.is_some_and(|expires| expires <= run::now()) {
             return Err(Failure::usage("--expires: that day has begun; nothing would be accepted"));
         }
-        let acceptance = Acceptance { reason: self.reason.clone(), owner: self.owner.clone(), expires };
+        let acceptance = Acceptance { reason: self.reason.clone(), owner: self.owner.clone(), expires, severity: None };
         let (mut new, mut renewed, mut lines) = (0, 0, Vec::new());
         for (uid, accepted) in found(&self.records, &acceptance)? {
             if !self.only.is_empty() && !self.only.contains(&accepted.rule) {
@@ -196,7 +196,7 @@ impl Check {
 
     /// What the records find; `None` without records.
     fn found(&self) -> Result<Option<AcceptedFindings>, Failure> {
-        let nothing = Acceptance { reason: String::new(), owner: String::new(), expires: None };
+        let nothing = Acceptance { reason: String::new(), owner: String::new(), expires: None, severity: None };
         let found = (!self.records.is_empty()).then(|| found(&self.records, &nothing)).transpose()?;
         if found.as_ref().is_some_and(AcceptedFindings::is_empty) {
             // Logins and sessions alone say nothing of findings, and all would be taken out.

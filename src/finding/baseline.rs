@@ -15,6 +15,8 @@ pub struct Acceptance {
     pub owner: String,
     /// From this time on it is a finding like others; `None`: never.
     pub expires: Option<Timestamp>,
+    /// Of a graver one, 1 to 5, nothing was said; `None`: of any.
+    pub severity: Option<u8>,
 }
 
 impl Acceptance {
@@ -37,10 +39,11 @@ impl Baseline {
         Self(accepted.map(|(uid, acceptance)| (uid, Arc::new(acceptance))).collect())
     }
 
-    /// What was said of a finding, if it holds at the time of its last packet: a live run may outlast it.
+    /// What was said of a finding of that severity, if it holds at the time of its last packet: a live run may outlast it.
     #[must_use]
-    pub fn acceptance(&self, uid: Uid, last: Timestamp) -> Option<Arc<Acceptance>> {
-        self.0.get(&uid).filter(|acceptance| acceptance.holds(last)).cloned()
+    pub fn acceptance(&self, uid: Uid, last: Timestamp, severity: u8) -> Option<Arc<Acceptance>> {
+        let is_meant = |acceptance: &&Arc<Acceptance>| acceptance.severity.is_none_or(|most| severity <= most);
+        self.0.get(&uid).filter(|acceptance| acceptance.holds(last)).filter(is_meant).cloned()
     }
 }
 
@@ -55,6 +58,7 @@ mod tests {
             reason: "an old printer".to_owned(),
             owner: "ops".to_owned(),
             expires: expires.map(Timestamp),
+            severity: Some(3),
         };
         for (expires, now, last, is_accepted) in [
             (None, 9, 9, true),
@@ -65,9 +69,10 @@ mod tests {
             (Some(10), 9, 10, false),
         ] {
             let baseline = Baseline::new([(uid, until(expires))], Timestamp(now));
-            assert_eq!(baseline.acceptance(uid, Timestamp(last)).is_some(), is_accepted, "{expires:?} {now} {last}");
+            assert_eq!(baseline.acceptance(uid, Timestamp(last), 3).is_some(), is_accepted, "{expires:?} {now} {last}");
         }
         let baseline = Baseline::new([(uid, until(None))], Timestamp(0));
-        assert_eq!(baseline.acceptance(Uid::from_digest(&[8; 32]), Timestamp(0)), None);
+        assert_eq!(baseline.acceptance(Uid::from_digest(&[8; 32]), Timestamp(0), 1), None);
+        assert_eq!(baseline.acceptance(uid, Timestamp(0), 4), None, "graver than what was accepted");
     }
 }

@@ -41,7 +41,7 @@ pub struct Collected {
 impl Collected {
     /// Notes whether it may stand.
     pub fn accept(&mut self, baseline: &Baseline) {
-        self.accepted = baseline.acceptance(self.uid, self.last.time);
+        self.accepted = baseline.acceptance(self.uid, self.last.time, self.finding.severity);
     }
 }
 

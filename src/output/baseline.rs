@@ -3,7 +3,7 @@
 
 use super::time::parsed;
 use super::{Written, time_text};
-use crate::finding::{Acceptance, FindingId, Uid};
+use crate::finding::{Acceptance, FindingId, SEVERITIES, Uid, severity_name};
 use crate::wire::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,9 @@ struct Entry {
     about: String,
     #[serde(default)]
     count: u64,
+    /// The gravest that is accepted; without it any is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    severity: Option<String>,
     reason: String,
     owner: String,
     /// A day, on which it does not hold any more, or `never`.
@@ -76,8 +79,13 @@ pub fn read(text: &str) -> Result<AcceptedFindings, String> {
         if entry.reason.is_empty() || entry.owner.is_empty() {
             return Err(wrong("reason and owner must be told".to_owned()));
         }
+        let severity = entry.severity.as_deref().map(|word| {
+            let what = || wrong(format!("severity is one of {}", SEVERITIES.join(", ")));
+            severity_of(word).ok_or_else(what)
+        });
+        let severity = severity.transpose()?;
         let id = entry.id.clone();
-        let acceptance = Acceptance { reason: entry.reason, owner: entry.owner, expires };
+        let acceptance = Acceptance { reason: entry.reason, owner: entry.owner, expires, severity };
         let accepted = Accepted { rule: entry.rule, about: entry.about, count: entry.count, acceptance };
         if all.insert(uid, accepted).is_some() {
             return Err(format!("{id}: it stands there twice"));
@@ -94,6 +102,7 @@ pub fn write(all: &AcceptedFindings) -> String {
         rule: accepted.rule.clone(),
         about: accepted.about.clone(),
         count: accepted.count,
+        severity: accepted.acceptance.severity.map(|severity| severity_name(severity).to_owned()),
         reason: accepted.acceptance.reason.clone(),
         owner: accepted.acceptance.owner.clone(),
         expires: accepted.acceptance.expires.map_or_else(|| "never".to_owned(), day_of),
@@ -117,6 +126,11 @@ pub fn expiry(text: &str) -> Result<Option<Timestamp>, String> {
         Some(time) => Ok(Some(time)),
         None => Err(format!("expires: '{}' is no day up to 2554; write YYYY-MM-DD or never", text.escape_default())),
     }
+}
+
+/// 1 to 5, by its word.
+fn severity_of(word: &str) -> Option<u8> {
+    SEVERITIES.iter().position(|known| *known == word).map(|at| at as u8 + 1)
 }
 
 /// The day of a time, in UTC.
@@ -155,6 +169,7 @@ impl Accepted {
         let about = if client.is_empty() { server } else { format!("{server} from {client}") };
         let about = if said(about.trim()).is_ok() { about } else { String::new() };
         let count = written.number("/barewire/count").unwrap_or(1);
+        let acceptance = Acceptance { severity: severity_of(written.text("/barewire/severity")), ..acceptance };
         Some((uid, Self { rule: rule.to_owned(), about: about.trim().to_owned(), count, acceptance }))
     }
 }
@@ -194,6 +209,7 @@ mod tests {
             ("the old printer", "a\\u202eb", "cannot be shown"),
             ("\"count\":3", "\"count\":-3", "invalid value"),
             ("\"count\"", "\"number\"", "unknown field `number`"),
+            ("\"count\":3", "\"severity\":\"grave\"", "severity is one of info, low"),
             ("\"owner\":\"ops\",", "", "missing field `owner`"),
         ] {
             let why = read(&file(&GOOD.replace(from, to))).expect_err(to);

@@ -317,7 +317,12 @@ fn findings() -> Vec<Collected> {
     let mut all: Vec<Collected> = CATALOGUE.iter().map(|entry| collected(entry.id)).collect();
     let mut after = collected(FindingId::CleartextAfterStarttlsRefused);
     let acceptance = |text: String| {
-        Arc::new(Acceptance { owner: text.clone(), reason: text, expires: Some(Timestamp(1_900_000_000_000_000_000)) })
+        Arc::new(Acceptance {
+            owner: text.clone(),
+            reason: text,
+            expires: Some(Timestamp(1_900_000_000_000_000_000)),
+            severity: None,
+        })
     };
     after.accepted = Some(acceptance("\u{1f511}".repeat(300)));
     after.finding.starttls = Some(refused());
