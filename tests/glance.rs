@@ -5,7 +5,7 @@
 mod net;
 
 use net::{PATIENCE, QuietNet, Scratch, skipped};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 /// A terminal with a program in it.
 struct Terminal {
     socket: String,
+    /// Is there once the program has ended.
+    over: PathBuf,
 }
 
 impl Terminal {
     fn new(scratch: &Scratch, (columns, rows): (u32, u32), command: &str) -> Self {
-        let terminal = Self { socket: scratch.path("tmux").display().to_string() };
+        let terminal = Self { socket: scratch.path("tmux").display().to_string(), over: scratch.path("over") };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows, command]);
         terminal
@@ -50,8 +52,15 @@ impl Terminal {
 }
 
 impl Drop for Terminal {
+    /// A watch takes the hangup of its terminal for a word to read its configuration anew, so it is interrupted first.
     fn drop(&mut self) {
-        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
+        let tmux = |arguments: &[&str]| Command::new("tmux").args(["-S", &self.socket]).args(arguments).output();
+        let _ = tmux(&["send-keys", "C-c"]);
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE && !self.over.exists() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let _ = tmux(&["kill-server"]);
     }
 }
 
@@ -64,7 +73,11 @@ fn watch(net: &QuietNet, scratch: &Scratch, more: &str) -> String {
     let room = scratch.folder("room");
     let barewire = env!("CARGO_BIN_EXE_barewire");
     let network = net.name();
-    format!("ip netns exec {network} {barewire} watch -i quiet0 {more} -o {}/out.ndjson; sleep 600", room.display())
+    format!(
+        "ip netns exec {network} {barewire} watch -i quiet0 {more} -o {}/out.ndjson; touch {}; sleep 600",
+        room.display(),
+        scratch.path("over").display()
+    )
 }
 
 #[test]
