@@ -130,11 +130,11 @@ fn resolve(arguments: &[OsString]) -> Result<Cli, Failure> {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Result<ArgMatches, clap::Error>, Failure> {
-    let mut parser = config::with_environment(Cli::command());
+    let fresh = config::with_environment(Cli::command());
+    let mut parser = fresh.clone();
     // So that options of the commands know their own names.
     parser.build();
     let config = config::path(&parser, arguments).map(|path| Config::read(&path, &parser)).transpose()?;
-    let fresh = config::with_environment(Cli::command());
     let parser = match config {
         Some(config) => config.apply(fresh),
         None => fresh,

@@ -256,76 +256,31 @@ struct Options {
     fsync: Sync,
 }
 
+type Keys = &'static [&'static str];
+
+/// Of TLS.
+const TLS: Keys = &["ca", "certificate", "key", "server-name"];
+/// Of the headers of syslog's messages.
+const MESSAGE: Keys = &["facility", "hostname", "enterprise"];
+/// Of everything that is spoken to over HTTP.
+const HTTP: Keys = &["headers-file", "gzip"];
+
 /// Which keys which kind takes, beside those that all do; those it must have first.
-const KEYS: &[(Kind, &[&str], &[&str])] = &[
+const KEYS: &[(Kind, Keys, &[Keys])] = &[
     (Kind::File, &["path"], &[]),
     (Kind::Stdout, &[], &[]),
-    (
-        Kind::Syslog,
-        &["address"],
-        &["protocol", "ca", "certificate", "key", "server-name", "facility", "hostname", "enterprise"],
-    ),
-    (
-        Kind::Relp,
-        &["address"],
-        &["tls", "ca", "certificate", "key", "server-name", "facility", "hostname", "enterprise", "window"],
-    ),
-    (
-        Kind::Elasticsearch,
-        &["url"],
-        &[
-            "index",
-            "user",
-            "password-file",
-            "api-key-file",
-            "headers-file",
-            "gzip",
-            "ca",
-            "certificate",
-            "key",
-            "server-name",
-        ],
-    ),
-    (
-        Kind::Opensearch,
-        &["url"],
-        &["index", "user", "password-file", "headers-file", "gzip", "ca", "certificate", "key", "server-name"],
-    ),
+    (Kind::Syslog, &["address"], &[&["protocol"], TLS, MESSAGE]),
+    (Kind::Relp, &["address"], &[&["tls"], TLS, MESSAGE, &["window"]]),
+    (Kind::Elasticsearch, &["url"], &[&["index", "user", "password-file", "api-key-file"], HTTP, TLS]),
+    (Kind::Opensearch, &["url"], &[&["index", "user", "password-file"], HTTP, TLS]),
     (
         Kind::SplunkHec,
         &["url", "token-file"],
-        &[
-            "acknowledge",
-            "index",
-            "sourcetype",
-            "source",
-            "hostname",
-            "headers-file",
-            "gzip",
-            "ca",
-            "certificate",
-            "key",
-            "server-name",
-        ],
+        &[&["acknowledge", "index", "sourcetype", "source", "hostname"], HTTP, TLS],
     ),
-    (
-        Kind::Webhook,
-        &["url"],
-        &[
-            "body",
-            "user",
-            "password-file",
-            "token-file",
-            "headers-file",
-            "gzip",
-            "ca",
-            "certificate",
-            "key",
-            "server-name",
-        ],
-    ),
+    (Kind::Webhook, &["url"], &[&["body", "user", "password-file", "token-file"], HTTP, TLS]),
     #[cfg(feature = "kafka")]
-    (Kind::Kafka, &["brokers"], &["topic", "tls", "ca", "certificate", "key", "user", "password-file", "mechanism"]),
+    (Kind::Kafka, &["brokers"], &[&["topic", "tls", "ca", "certificate", "key", "user", "password-file", "mechanism"]]),
 ];
 
 /// Keys of all kinds.
@@ -421,7 +376,7 @@ impl Sink {
         let parser = parser();
         let given: Vec<&str> = keys(&parser).filter(|(arg, _)| is_given(arg)).map(|(_, key)| key).collect();
         for key in &given {
-            if !COMMON.iter().chain(needed).chain(others).any(|own| own == key) {
+            if !COMMON.iter().chain(needed).chain(others.iter().copied().flatten()).any(|own| own == key) {
                 return Err(format!("sinks.{name}: {key} is no key of type {kind}"));
             }
         }
@@ -439,7 +394,7 @@ impl Sink {
         format!("[{}] {}", self.name, typed.join(" "))
     }
 
-    fn own_keys(&self) -> (Kind, &'static [&'static str], &'static [&'static str]) {
+    fn own_keys(&self) -> (Kind, Keys, &'static [Keys]) {
         KEYS.iter().find(|(own, ..)| *own == self.options.kind).copied().unwrap_or(KEYS[0])
     }
 
@@ -627,7 +582,8 @@ impl Sink {
         let parser = parser();
         let mut text = String::new();
         let (_, needed, others) = self.own_keys();
-        let is_own = |key: &str| COMMON.iter().chain(needed).chain(others).any(|own| *own == key);
+        let is_own =
+            |key: &str| COMMON.iter().chain(needed).chain(others.iter().copied().flatten()).any(|own| *own == key);
         for (arg, key) in keys(&parser).filter(|(_, key)| is_own(key)) {
             let values = self.matches.try_get_raw(arg.get_id().as_str()).ok().flatten();
             if let Some(values) = values {
@@ -693,7 +649,7 @@ pub(super) fn example() -> String {
     for (kind, needed, others) in KEYS {
         let name = kind_name(*kind);
         text += &format!("\n#[sinks.my-{name}]\n#type = \"{name}\"\n");
-        for key in needed.iter().chain(*others) {
+        for key in needed.iter().chain(others.iter().copied().flatten()) {
             text += &key_text(&parser, key, &mut told);
         }
     }

@@ -19,6 +19,7 @@ mod uid;
 pub use baseline::{Acceptance, Baseline};
 pub use catalogue::{
     ATTACK_VERSION, CATALOGUE, Category, Entry, FindingId, Key, Needs, SEVERITIES, Technique, severity_name,
+    severity_of,
 };
 pub use collector::{Collected, Collector, Drained};
 pub use correlate::Correlator;

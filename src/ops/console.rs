@@ -115,7 +115,11 @@ impl Footer {
         if self.0.is_empty() {
             return text.to_owned();
         }
-        format!("\x1b[{}A\x1b[J{text}{}", self.0.len(), self.drawn())
+        format!("{}{text}{}", self.erased(), self.drawn())
+    }
+
+    fn erased(&self) -> String {
+        if self.0.is_empty() { String::new() } else { format!("\x1b[{}A\x1b[J", self.0.len()) }
     }
 
     fn drawn(&self) -> String {
@@ -127,7 +131,7 @@ impl Footer {
 pub fn set_footer(lines: Vec<String>) {
     let mut footer = FOOTER.lock().unwrap_or_else(PoisonError::into_inner);
     let new = Footer(lines);
-    let text = if footer.0.is_empty() { new.drawn() } else { format!("\x1b[{}A\x1b[J{}", footer.0.len(), new.drawn()) };
+    let text = footer.erased() + &new.drawn();
     let _ = io::stderr().lock().write_all(text.as_bytes());
     *footer = new;
 }

@@ -3,7 +3,7 @@
 
 use super::time::parsed;
 use super::{Written, time_text};
-use crate::finding::{Acceptance, FindingId, SEVERITIES, Uid, severity_name};
+use crate::finding::{Acceptance, FindingId, SEVERITIES, Uid, severity_name, severity_of};
 use crate::wire::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -126,11 +126,6 @@ pub fn expiry(text: &str) -> Result<Option<Timestamp>, String> {
         Some(time) => Ok(Some(time)),
         None => Err(format!("expires: '{}' is no day up to 2554; write YYYY-MM-DD or never", text.escape_default())),
     }
-}
-
-/// 1 to 5, by its word.
-fn severity_of(word: &str) -> Option<u8> {
-    SEVERITIES.iter().position(|known| *known == word).map(|at| at as u8 + 1)
 }
 
 /// The day of a time, in UTC.

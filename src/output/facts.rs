@@ -4,7 +4,7 @@
 //! the line one that cannot be read, and says nothing else. Fields that are not needed are passed over unread.
 
 use super::time;
-use crate::finding::SEVERITIES;
+use crate::finding::severity_of;
 use crate::mail::{PROTOCOLS, Protocol};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -362,7 +362,7 @@ impl<'a> Raw<'a> {
         let own = self.barewire;
         let input =
             if self.log.file.path.is_empty() { self.observer.ingress.interface.name } else { self.log.file.path };
-        let severity = SEVERITIES.iter().position(|name| *name == own.severity).map_or(0, |at| at as u8 + 1);
+        let severity = severity_of(&own.severity).unwrap_or(0);
         let shown = self.tls.server;
         let certificate = (!shown.hash.sha256.is_empty()).then(|| CertificateFact {
             sha256: shown.hash.sha256,

@@ -341,12 +341,9 @@ fn take(outcomes: &Outcomes, fates: &mut [Option<Fate>], why: &mut Option<String
 }
 
 fn password(file: &Path) -> Result<String, String> {
-    let mut content = private::read(file, "password", PASSWORD_OCTETS)?;
-    while content.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
-        content.pop();
-    }
+    let content = private::secret(file, "password", PASSWORD_OCTETS)?;
     let text = std::str::from_utf8(&content).map_err(|_| format!("{}: not UTF-8", file.display()))?;
-    if text.is_empty() { Err(format!("{}: no password in it", file.display())) } else { Ok(text.to_owned()) }
+    Ok(text.to_owned())
 }
 
 fn pem(file: &Path) -> Result<String, String> {

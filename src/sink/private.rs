@@ -31,6 +31,22 @@ pub(super) fn read(path: &Path, what: &str, largest: usize) -> Result<Zeroizing<
     Ok(content)
 }
 
+/// The same of a file of one line, without the line feed that editors put behind it.
+///
+/// # Errors
+///
+/// Those of [`read`], or nothing is in it.
+pub(super) fn secret(path: &Path, what: &str, largest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut content = read(path, what, largest)?;
+    while content.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
+        content.pop();
+    }
+    if content.is_empty() {
+        return Err(format!("{}: no {what} in it", path.display()));
+    }
+    Ok(content)
+}
+
 /// Whether somebody may have written the secret in place of its file's name. It must not be told then.
 fn is_perhaps_the_secret(path: &Path) -> bool {
     !path.as_os_str().as_encoded_bytes().contains(&b'/') && !path.exists()

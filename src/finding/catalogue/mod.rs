@@ -325,6 +325,12 @@ pub fn severity_name(severity: u8) -> &'static str {
     SEVERITIES[usize::from(severity.clamp(1, 5)) - 1]
 }
 
+/// The severity of a word, 1 to 5.
+#[must_use]
+pub fn severity_of(word: &str) -> Option<u8> {
+    SEVERITIES.iter().position(|known| *known == word).map(|at| at as u8 + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

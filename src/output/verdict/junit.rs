@@ -222,7 +222,7 @@ fn suite(
                 element.write_inner_content(|writer| {
                     let error =
                         writer.create_element("error").with_attribute(("message", "the analysis is incomplete"));
-                    error.write_text_content(text(&gaps)).map(drop)
+                    error.write_text_content(BytesText::new(&gaps)).map(drop)
                 })?;
             }
         }
@@ -233,17 +233,15 @@ fn suite(
 
 fn outcome(writer: &mut Writer<&mut dyn Write>, state: &State) -> io::Result<()> {
     match state {
-        State::Passed(lines) => writer.create_element("system-out").write_text_content(text(&lines.join("\n"))),
+        State::Passed(lines) => {
+            writer.create_element("system-out").write_text_content(BytesText::new(&lines.join("\n")))
+        }
         State::Failed { severity, lines, first } => {
             let attributes = [("message", first.as_str()), ("type", severity_name(*severity))];
             let failure = writer.create_element("failure").with_attributes(attributes);
-            failure.write_text_content(text(&lines.join("\n")))
+            failure.write_text_content(BytesText::new(&lines.join("\n")))
         }
         State::Skipped(why) => writer.create_element("skipped").with_attribute(("message", why.as_str())).write_empty(),
     }
     .map(drop)
-}
-
-fn text(text: &str) -> BytesText<'_> {
-    BytesText::new(text)
 }

@@ -8,7 +8,7 @@ mod sarif;
 mod tests;
 
 use super::Written;
-use crate::finding::{FindingId, SEVERITIES, Session};
+use crate::finding::{FindingId, SEVERITIES, Session, severity_of};
 use crate::mail::Protocol;
 use crate::wire::Endpoint;
 use std::collections::BTreeMap;
@@ -24,18 +24,6 @@ pub enum Document {
     Junit,
     /// Workflow commands of GitHub Actions.
     Github,
-}
-
-impl Document {
-    /// Its name in options.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sarif => "sarif",
-            Self::Junit => "junit",
-            Self::Github => "github",
-        }
-    }
 }
 
 /// Findings kept for documents: as many results as GitHub takes of one run.
@@ -196,8 +184,7 @@ impl Told {
     fn new(line: &[u8]) -> Option<Self> {
         let written = Written::shown(line)?;
         let rule = FindingId::parse(written.action())?;
-        let name = written.text("/barewire/severity");
-        let severity = SEVERITIES.iter().position(|known| *known == name)? as u8 + 1;
+        let severity = severity_of(written.text("/barewire/severity"))?;
         Some(Self { written, rule, severity })
     }
 

@@ -33,7 +33,7 @@ impl Login {
                 if user.contains(':') {
                     return Err(format!("user {user}: no colon may stand in it"));
                 }
-                let password = secret(file, "password")?;
+                let password = private::secret(file, "password", LARGEST)?;
                 let pair = Zeroizing::new([user.as_bytes(), b":", &password].concat());
                 let mut value = Zeroizing::new(vec![0; 6 + pair.len().div_ceil(3) * 4]);
                 value[..6].copy_from_slice(b"Basic ");
@@ -41,23 +41,11 @@ impl Login {
                 sealed(value).map(Some)
             }
             Self::Token(word, file) => {
-                let token = secret(file, "token")?;
+                let token = private::secret(file, "token", LARGEST)?;
                 sealed(Zeroizing::new([word.as_bytes(), b" ", &token].concat())).map(Some)
             }
         }
     }
-}
-
-/// A secret from its file, without the line feed that editors put behind it.
-fn secret(file: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    let mut content = private::read(file, what, LARGEST)?;
-    while content.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
-        content.pop();
-    }
-    if content.is_empty() {
-        return Err(format!("{}: no {what} in it", file.display()));
-    }
-    Ok(content)
 }
 
 /// A header's value that is wiped when the last who has it drops it, and that nobody shows.
