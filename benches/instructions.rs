@@ -43,7 +43,7 @@ fn measured_replay(frames: &[Captured], engine: &mut Engine, records: &mut Vec<R
 fn write() -> usize {
     let (records, _) = run_frames(&scenario("logins").expect("a scenario"));
     let findings = collect(&records);
-    let mut encoder = Encoder::new(Inputs { names: vec!["input.pcap".to_owned()], is_live: false });
+    let mut encoder = Encoder::new(Inputs { names: vec!["input.pcap".to_owned()], is_live: false, sensor: None });
     measured_write(&findings, &records, &mut encoder, &mut Vec::new());
     findings.len() + records.iter().filter(|record| !matches!(record, Record::Finding(_))).count()
 }

@@ -210,7 +210,7 @@ fn writing(criterion: &mut Criterion) {
         })
         .collect();
     for (name, events) in [("findings", findings), ("logins", logins)] {
-        let mut encoder = Encoder::new(Inputs { names: vec!["input.pcap".to_owned()], is_live: false });
+        let mut encoder = Encoder::new(Inputs { names: vec!["input.pcap".to_owned()], is_live: false, sensor: None });
         let mut lines = Vec::new();
         let mut write = || {
             lines.clear();

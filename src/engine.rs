@@ -5,7 +5,9 @@
 mod counters;
 mod doubt;
 mod feed;
+mod held;
 mod ports;
+mod sieve;
 mod tail;
 
 use crate::finding::software::Recogniser;
@@ -26,8 +28,10 @@ use crate::wire::{
 pub use counters::Counters;
 use doubt::Doubt;
 use feed::Feed;
+pub use held::Held;
 pub use ports::Ports;
 use ports::Watched;
+pub use sieve::{Extent, LeftOut, Sieve, Sifted, Tombstones};
 use std::sync::Arc;
 use tail::{Origin, Tail};
 
@@ -46,6 +50,17 @@ pub struct Settings {
 
 /// Frames that are looked up at once: about as many waits for memory as a processor has under way.
 const TOGETHER: usize = 16;
+
+/// Where the flows of the next frames may be.
+#[inline]
+fn look_up<'a, V: Default>(table: &FlowTable<V>, frames: impl Iterator<Item = Frame<'a>>) -> [Option<Slot>; TOGETHER] {
+    let mut found = [None; TOGETHER];
+    for (found, frame) in found.iter_mut().zip(frames) {
+        let key = glance(&frame).map(|(source, destination)| FlowKey::between(source, destination).0);
+        *found = key.and_then(|key| table.find(&key));
+    }
+    found
+}
 
 /// Follows the flows of one worker.
 pub struct Engine {
@@ -109,6 +124,8 @@ struct Talk {
     /// A SYN told who the client is.
     is_sure_of_ends: bool,
     is_midstream: bool,
+    /// The client's SYN was seen, not its answer alone.
+    has_syn: bool,
     /// Octets of the client, of the server are missing.
     has_gap: [bool; 2],
     has_fin: bool,
@@ -224,12 +241,7 @@ impl Engine {
         let before = records.len();
         let mut brought = None;
         while let Some(first) = frames.clone().next() {
-            let mut found = [None; TOGETHER];
-            for (found, frame) in found.iter_mut().zip(frames.clone()) {
-                let key = glance(&frame).map(|(source, destination)| FlowKey::between(source, destination).0);
-                *found = key.and_then(|key| self.table.find(&key));
-            }
-            for found in found {
+            for found in look_up(&self.table, frames.clone()) {
                 let Some(frame) = frames.next() else { break };
                 self.take(&frame, found, records);
             }
@@ -298,7 +310,7 @@ impl Engine {
         self.since_sweep += 1;
         if self.since_sweep >= SWEEP_EVERY {
             self.since_sweep = 0;
-            self.sweep(clock, records);
+            self.expire(clock, records);
         }
         if self.is_full() {
             self.make_room(records);
@@ -444,7 +456,8 @@ impl Engine {
         self.table.set_class(slot, class);
     }
 
-    fn sweep(&mut self, clock: Timestamp, records: &mut Vec<Record>) {
+    /// Concludes the flows that have been silent for too long by then; no frame came meanwhile.
+    pub fn expire(&mut self, clock: Timestamp, records: &mut Vec<Record>) {
         for class in Class::ALL {
             while let Some(slot) = self.table.oldest(class) {
                 if clock.since(self.table.last_seen(slot)) <= idle_ns(class) {
@@ -568,6 +581,7 @@ impl Live {
             client,
             is_sure_of_ends: chosen.is_some(),
             is_midstream: chosen.is_none(),
+            has_syn: chosen.is_some_and(|chosen| chosen.has_syn()),
             has_gap: [false; 2],
             has_fin: false,
             vlan: segment.vlans[0],

@@ -12,12 +12,14 @@
 //!
 //! The **edges** are thin: [`capture`] (files and interfaces), [`pipeline`] (threads' food), [`output`] (the only place that
 //! knows JSON, but for what receivers over HTTP answer), [`sink`] (receivers of records, each behind a spool), [`report`]
-//! (records made into a page for people), [`evidence`] (packets without their secrets), [`ops`] (progress for people, metrics for machines, the sandbox), [`cli`] (what was
-//! typed), and [`run`], which alone starts threads and reads clocks.
+//! (records made into a page for people), [`ui`] (the page of a running sensor), [`archive`] (files between the steps of a
+//! replay in pieces), [`evidence`] (packets without their secrets), [`ops`] (progress for people, metrics for machines, the
+//! sandbox), [`cli`] (what was typed), and [`run`], which alone starts threads and reads clocks.
 //!
 //! Dependencies run downward only:
-//! `cli -> run -> {capture, pipeline, report, evidence, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.
+//! `cli -> run -> {capture, pipeline, report, ui, evidence, archive, output, sink, ops} -> engine -> finding -> mail -> stream -> wire`.
 
+pub mod archive;
 pub mod capture;
 pub mod cli;
 pub mod engine;
@@ -27,6 +29,7 @@ pub mod limits;
 pub mod mail;
 pub mod ops;
 pub mod output;
+mod page;
 pub mod pipeline;
 pub mod report;
 pub mod run;
@@ -35,4 +38,5 @@ pub mod sink;
 pub mod stream;
 #[doc(hidden)]
 pub mod testing;
+pub mod ui;
 pub mod wire;

@@ -148,3 +148,15 @@ pub const FRAGMENT_NS: u64 = 30 * SECOND;
 pub const DATAGRAM_PIECES: usize = 64;
 /// Headers that wrap a packet, one in the other: real networks have four at most.
 pub const LAYERS: usize = 8;
+/// Octets of connections without a beginning, on other ports than those of mail, that are kept of one file of an archive:
+/// what an earlier file has shown of them is not known there.
+pub const UNKNOWN_OCTETS: u64 = 1 << 30;
+/// Connections of one file of an archive of which packets are left out, 64 octets of memory each; beyond that all is kept.
+pub const LEFT_OUT_NOTES: usize = 4 << 20;
+/// Packets of connections on other ports that have not said anything yet, of one file of an archive, that wait for what
+/// they will say. Beyond that the oldest are kept.
+pub const HELD_PACKETS: usize = 64 * 1024;
+/// Of one connection: a handshake has two beside the SYN.
+pub const HELD_OF_FLOW: u32 = 8;
+/// Octets of such a packet: hardly any has a payload, but it may be in a tunnel.
+pub const HELD_PACKET_OCTETS: usize = 256;

@@ -27,6 +27,8 @@ const BATCH_OCTETS: usize = 256 * 1024;
 const BATCHES: usize = 16;
 /// Between two looks at what waits for frames of other captures.
 const LOOK: Duration = Duration::from_millis(10);
+/// After so long without frames it is looked whether connections are over.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What happens when a worker does not keep up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,7 +313,8 @@ fn place_in(map: &Mmap, octets: &[u8]) -> Option<usize> {
 impl Feed {
     /// Runs an engine until the dispatchers are gone and all is read. After each batch `emit` gets the engine, and the
     /// records that the batch brought to light with the clock of the first frame that did. `now`: the time of day,
-    /// for what waits until other captures have handed over theirs.
+    /// for what waits until other captures have handed over theirs, and for connections that are over while nothing comes;
+    /// where it stands still nothing is over before the next frame.
     pub fn run(
         &self,
         now: impl Fn() -> Timestamp,
@@ -322,12 +325,20 @@ impl Feed {
         if self.captures > 1 {
             self.run_several(now, engine, &mut records, &mut emit);
         } else {
-            for mut batch in &self.full {
-                let brought = engine.push_all(batch.frames(0..batch.items.len()), &mut records);
-                engine.advance(batch.clock);
-                batch.clear();
-                self.give_back(batch);
-                emit(engine, &mut records, brought);
+            let mut silence = Silence::default();
+            loop {
+                match self.full.recv_timeout(SILENCE) {
+                    Ok(mut batch) => {
+                        let brought = engine.push_all(batch.frames(0..batch.items.len()), &mut records);
+                        engine.advance(batch.clock);
+                        silence = Silence { since: now(), clock: batch.clock };
+                        batch.clear();
+                        self.give_back(batch);
+                        emit(engine, &mut records, brought);
+                    }
+                    Err(RecvTimeoutError::Timeout) => silence.pass(now(), engine, &mut records, &mut emit),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
         }
         engine.finish(&mut records);
@@ -343,13 +354,15 @@ impl Feed {
     ) {
         let mut span = Span::new(self.captures, self.captures * BATCHES / 2);
         let mut is_last = false;
+        let mut silence = Silence::default();
         while !is_last {
-            let next = if span.is_empty() {
-                self.full.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.full.recv_timeout(LOOK)
-            };
+            let next = self.full.recv_timeout(if span.is_empty() { SILENCE } else { LOOK });
             is_last = matches!(next, Err(RecvTimeoutError::Disconnected));
+            if span.is_empty() && next.is_err() {
+                silence.pass(now(), engine, records, &mut emit);
+            } else {
+                silence = Silence { since: now(), clock: span.clock() };
+            }
             for batch in next.into_iter().chain(self.full.try_iter()) {
                 span.add(batch, now()).into_iter().for_each(|empty| self.give_back(empty));
             }
@@ -361,6 +374,35 @@ impl Feed {
     fn give_back(&self, batch: Batch) {
         // The dispatchers may be gone already; then nobody wants it back.
         let _ = self.empty.try_send(batch);
+    }
+}
+
+/// Nothing comes.
+#[derive(Default)]
+struct Silence {
+    /// By the time of day.
+    since: Timestamp,
+    /// Of the captures, when it began.
+    clock: Timestamp,
+}
+
+impl Silence {
+    /// Tells what has come to its end meanwhile. Captures hand over within [`SILENCE`] what they have, so that much of it may
+    /// be none; and by what the time of day went on, for frames may be stamped by another clock.
+    fn pass(
+        &self,
+        now: Timestamp,
+        engine: &mut Engine,
+        records: &mut Vec<Record>,
+        mut emit: impl FnMut(&mut Engine, &mut Vec<Record>, Option<Timestamp>),
+    ) {
+        let passed = now.since(self.since).saturating_sub(SILENCE.as_nanos() as u64);
+        if passed > 0 && self.clock.0 > 0 {
+            engine.expire(Timestamp(self.clock.0.saturating_add(passed)), records);
+            if !records.is_empty() {
+                emit(engine, records, None);
+            }
+        }
     }
 }
 

@@ -99,12 +99,38 @@ impl Fingerprint {
         Self { key_id, digest }
     }
 
+    /// The one that is written so; `None` of any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let letters: &[u8; 41] = text.as_bytes().try_into().ok()?;
+        let mut octets = [0; Self::LEN];
+        let digit = |at: usize| match letters[at] {
+            digit @ b'0'..=b'9' => Some(digit - b'0'),
+            digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        for (octet, at) in octets.iter_mut().zip(Self::places()) {
+            *octet = digit(at)? << 4 | digit(at + 1)?;
+        }
+        Some(Self::restored(&octets)).filter(|known| known.letters() == *letters)
+    }
+
+    /// Where its octets stand in its text.
+    fn places() -> impl Iterator<Item = usize> {
+        (4..8).step_by(2).chain((9..41).step_by(2))
+    }
+
+    /// The four digits of the key that it was made under.
+    #[must_use]
+    pub fn key_id(&self) -> u16 {
+        u16::from_be_bytes(self.key_id)
+    }
+
     /// `fp1:`, which key, and the digest, in hexadecimal digits.
     #[must_use]
     pub fn letters(&self) -> [u8; 41] {
         let mut text = *b"fp1:0000:00000000000000000000000000000000";
-        let places = (4..8).step_by(2).chain((9..41).step_by(2));
-        for (at, octet) in places.zip(self.key_id.iter().chain(&self.digest)) {
+        for (at, octet) in Self::places().zip(self.key_id.iter().chain(&self.digest)) {
             text[at] = b"0123456789abcdef"[usize::from(octet >> 4)];
             text[at + 1] = b"0123456789abcdef"[usize::from(octet & 15)];
         }
@@ -213,6 +239,16 @@ mod tests {
         let secret = Secret::new(b"same");
         let password = key.fingerprint(FingerprintClass::Password, &secret);
         assert_ne!(password, key.fingerprint(FingerprintClass::Bearer, &secret));
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_back_and_nothing_else_is() {
+        let known = FingerprintKey::new(&[7; 32]).fingerprint(FingerprintClass::Password, &Secret::new(b"x"));
+        let text = known.to_string();
+        assert_eq!(Fingerprint::parse(&text), Some(known));
+        for wrong in ["", &text[1..], &text.to_uppercase(), &text.replace("fp1", "fp2"), &text.replace(':', "0")] {
+            assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -278,6 +278,8 @@ fn every_option_can_stand_in_the_environment() {
         let output = replay(&format!("BAREWIRE_{name}"), "@@");
         assert_eq!(output.status.code(), Some(2), "{name}: {}", told(&output));
     }
+    let finish = barewire(&["archive", "finish", "--manifest", "none"], &[("BAREWIRE_MAX_LOSS", "@@")]);
+    assert!(finish.status.code() == Some(2) && told(&finish).contains("--max-loss"), "{}", told(&finish));
     let config = file("environment", "max-loss = 5\n").display().to_string();
     let of_both = printed(&barewire(&["check-config", &config], &[("BAREWIRE_MAX_LOSS", "7")]));
     assert_eq!(in_force(&of_both, "replay", "max-loss"), ("7".to_owned(), "BAREWIRE_MAX_LOSS".to_owned()));

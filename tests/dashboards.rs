@@ -1,8 +1,10 @@
 //! What `dashboards/` ships: it is what its generator writes, names nothing that there is not, and each question it asks is
-//! answered: by Prometheus that reads a real sensor, and by a store that holds real records.
+//! answered: by Prometheus that reads a real sensor, and by a store that holds real records. What has no server here is judged by
+//! its makers' own types, grammars and validators.
 //!
-//! Where python3, promtool, Prometheus, root or a store are missing the tests say so on standard error and pass, unless
-//! `BAREWIRE_REQUIRE_ALL` or `BAREWIRE_REQUIRE_RECEIVERS` is set. No Grafana, Kibana or OpenSearch Dashboards is run.
+//! Where python3, promtool, Prometheus, Alertmanager, root, a store or packages of npm are missing the tests say so on standard
+//! error and pass, unless `BAREWIRE_REQUIRE_ALL` or `BAREWIRE_REQUIRE_RECEIVERS` is set. No Grafana, Kibana, OpenSearch Dashboards
+//! or Splunk is run.
 
 #[path = "bed/net.rs"]
 mod net;
@@ -12,10 +14,22 @@ mod records;
 mod stores;
 
 #[cfg(all(feature = "live", target_os = "linux"))]
+#[path = "dashboards/alertmanager.rs"]
+mod alertmanager;
+#[path = "dashboards/judges.rs"]
+mod judges;
+#[cfg(all(feature = "live", target_os = "linux"))]
 #[path = "dashboards/prometheus.rs"]
 mod prometheus;
+#[cfg(all(feature = "live", target_os = "linux"))]
+#[path = "dashboards/rendered.rs"]
+mod rendered;
+#[path = "dashboards/splunk.rs"]
+mod splunk;
 #[path = "dashboards/store.rs"]
 mod store;
+#[path = "dashboards/types.rs"]
+mod types;
 
 use barewire::ops::metrics::{Kind, METRICS};
 use records::root;
@@ -385,6 +399,54 @@ fn every_field_is_one_of_the_schema() {
         let named: Vec<&str> = filters.chain(groups).map(str::trim).collect();
         assert!(!named.is_empty(), "{query}");
         named.into_iter().for_each(|name| assert!(labels.contains(name), "{name}: {query}"));
+    }
+}
+
+/// The page of panels says by which tests its questions are proved.
+#[test]
+fn each_proof_on_the_page_of_panels_is_a_test() {
+    let page = text("panels.md");
+    let mut proofs = BTreeSet::new();
+    for quoted in page.split('`').skip(1).step_by(2) {
+        let name = quoted.rsplit("::").next().unwrap_or_default();
+        let is_test = name.contains('_') && name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+        if is_test {
+            proofs.insert(quoted);
+        }
+    }
+    assert!(proofs.len() > 10, "{proofs:?}");
+    for proof in proofs {
+        let (file, name) =
+            proof.rsplit_once("::").map_or(("tests/dashboards.rs".to_owned(), proof), |(module, name)| {
+                (format!("tests/dashboards/{module}.rs"), name)
+            });
+        let source = fs::read_to_string(root(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(source.contains(&format!("#[test]\nfn {name}()")), "{proof} is no test");
+    }
+    let all = GRAFANA.map(grafana);
+    for title in all.iter().flat_map(panels).map(|panel| word(&panel["title"])) {
+        assert!(page.contains(&format!("\n| {title} | `")), "{title}");
+    }
+}
+
+#[test]
+fn the_readme_names_each_file_and_shows_small_pictures() {
+    let readme = text("README.md");
+    let named: BTreeSet<&str> = readme
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', '#']).next())
+        .filter(|path| !path.is_empty())
+        .collect();
+    for path in &named {
+        let size = fs::metadata(root("dashboards").join(path)).unwrap_or_else(|error| panic!("{path}: {error}")).len();
+        assert!(!path.ends_with(".png") || size <= 200_000, "{path}: {size} octets");
+    }
+    for folder in ["grafana", "kibana", "opensearch", "prometheus", "screenshots", "splunk"] {
+        for entry in fs::read_dir(root("dashboards").join(folder)).expect(folder).flatten() {
+            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            assert!(named.contains(path.as_str()) || path.ends_with(".test.yml"), "README.md does not name {path}");
+        }
     }
 }
 

@@ -183,6 +183,9 @@ fn an_interface_shared_by_several_threads_splits_no_connection() {
     let records = Records::read(&output);
     let clients: BTreeSet<String> = records.logins.iter().map(|login| at(login, "/source/ip")).collect();
     assert_eq!((records.logins.len(), clients.len()), (LOGINS as usize, LOGINS as usize), "{}", sensor.said());
+    // Nobody gave the sensor a name.
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("the host's name");
+    assert!(records.logins.iter().all(|login| at(login, "/observer/name") == host.trim()), "{host}");
     let outcomes: Vec<String> = records.logins.iter().map(|login| at(login, "/barewire/login/outcome")).collect();
     let accepted = outcomes.iter().filter(|outcome| *outcome == "accepted").count();
     // Threads that the machine keeps from running for long may hand over commands after their replies.

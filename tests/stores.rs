@@ -54,8 +54,10 @@ fn wanted(lines: &[&str], index: &str, form: Form) -> BTreeMap<String, BTreeMap<
         let written = Written::parse(line.as_bytes()).expect("a record");
         let kind = written.text("/event/dataset").trim_start_matches("barewire.");
         let source = serde_json::from_slice(&written.render(form)).expect("JSON");
+        let month = written.text("/@timestamp")[..7].replace('-', ".");
+        let index = index.replace("{kind}", kind).replace("{month}", &month);
         // Of two records with one identity the first stays.
-        wanted.entry(index.replace("{kind}", kind)).or_default().entry(written.document_id()).or_insert(source);
+        wanted.entry(index).or_default().entry(written.document_id()).or_insert(source);
     }
     wanted
 }
@@ -97,6 +99,11 @@ fn one_like_elasticsearch_has_each_record_once_as_it_was() {
 #[test]
 fn one_like_opensearch_has_each_record_once_as_it_was() {
     round_trip(Engine::Osmem, "template-opensearch", "barewire-{kind}", Form::Ecs);
+}
+
+#[test]
+fn an_index_of_a_month_has_the_records_of_that_month() {
+    round_trip(Engine::Osmem, "template-opensearch", "barewire-{kind}-{month}", Form::Ecs);
 }
 
 #[test]

@@ -23,6 +23,9 @@ WRITTEN = {
         rf"(?<![\w.\"])((?:event|rule|user|source|destination|barewire)\.{NAME})",
         r"(barewire\['[a-z_]+'\])",
     ],
+    "contrib/fleet/sql/ndjson.sql": [rf"""'\$\."?({NAME})"?'"""],
+    "contrib/fleet/reuse.json": [rf'"field": "({NAME})"', rf'"term": {{ "({NAME})"'],
+    "contrib/fleet/consumer.py": [rf'\("(?:time|text|number|flag)", "({NAME})"\)'],
     "sigma/rules/**/*.yml": [
         rf"^        ({NAME}\.{NAME})(?:\|\w+)*:",
         rf"^        - ({NAME}\.{NAME})$",

@@ -91,6 +91,25 @@ impl Input {
         (input, problem)
     }
 
+    /// The same of what `reader` gives, which is called `name`.
+    pub(super) fn of_reader(name: &str, reader: Box<dyn Read + Send>) -> (Self, Option<Problem>) {
+        let mut input = Self {
+            path: PathBuf::from(name),
+            name: name.to_owned(),
+            size: None,
+            read: Arc::default(),
+            map: None,
+            opened: false,
+            access: Access::Read,
+            state: State::Finished,
+        };
+        let reader = Box::new(Counted { inner: reader, octets: Arc::clone(&input.read) });
+        let kind = Self::stream(reader).map_err(|e| Stop::failure(reason(&e)));
+        let begun = kind.and_then(|kind| input.begin(kind, Wanted::Everything));
+        let problem = begun.err().and_then(|stop| input.finish(stop));
+        (input, problem)
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -167,7 +186,12 @@ impl Input {
     }
 
     fn start(&mut self, wanted: Wanted) -> Result<(), Stop> {
-        let mut source = match self.reach().map_err(|e| Stop::failure(reason(&e)))? {
+        let kind = self.reach().map_err(|e| Stop::failure(reason(&e)))?;
+        self.begin(kind, wanted)
+    }
+
+    fn begin(&mut self, kind: Kind, wanted: Wanted) -> Result<(), Stop> {
+        let mut source = match kind {
             Kind::Mapped(map) => {
                 self.map = Some(Arc::clone(&map));
                 Source::mapped(map)
@@ -188,7 +212,7 @@ impl Input {
     fn reach(&mut self) -> io::Result<Kind> {
         if self.path.as_os_str() == "-" {
             let stdin = io::stdin().as_fd().try_clone_to_owned()?;
-            return self.stream(File::from(stdin));
+            return Self::stream(self.counted(File::from(stdin)));
         }
         // Asked before it is opened: a sandbox may not let that happen.
         if std::fs::metadata(&self.path)?.is_dir() {
@@ -201,7 +225,7 @@ impl Input {
             self.size = Some(metadata.len());
             return self.regular(file);
         }
-        self.stream(file)
+        Self::stream(self.counted(file))
     }
 
     fn regular(&self, file: File) -> io::Result<Kind> {
@@ -222,8 +246,7 @@ impl Input {
     }
 
     /// What can't be read twice: the octets that told its kind are put in front again.
-    fn stream(&self, file: File) -> io::Result<Kind> {
-        let mut reader = self.counted(file);
+    fn stream(mut reader: Box<dyn Read + Send>) -> io::Result<Kind> {
         let mut start = Vec::new();
         reader.by_ref().take(4).read_to_end(&mut start)?;
         let compression = Compression::detect(&start);

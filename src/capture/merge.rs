@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -128,6 +129,22 @@ impl FileSet {
         // A lone file is not looked into before it is asked for.
         set.current = if several { None } else { set.inputs.first().map(|_| 0) };
         set
+    }
+
+    /// One capture of that name, which lies wherever `reader` reads it.
+    #[must_use]
+    pub fn of_reader(name: &str, reader: Box<dyn Read + Send>) -> Self {
+        let (input, problem) = Input::of_reader(name, reader);
+        let lane = Lane { input, record: Record::default(), asleep: false, number: 0, stop: None };
+        Self {
+            names: vec![name.to_owned()],
+            inputs: vec![lane],
+            current: Some(0),
+            waiting: BinaryHeap::new(),
+            problems: problem.into_iter().collect(),
+            clock: 0,
+            together: Vec::new(),
+        }
     }
 
     /// The paths as given, by the `input` of a frame.

@@ -10,6 +10,7 @@
 
 use std::fmt;
 
+mod ending;
 mod inflate;
 mod input;
 #[cfg(feature = "live")]
@@ -24,6 +25,7 @@ mod testing;
 #[cfg(test)]
 mod whole_files;
 
+pub use ending::last_time;
 pub(crate) use inflate::Compression;
 pub use input::Access;
 pub use merge::{FileSet, Frames};

@@ -30,18 +30,22 @@ impl Walk {
     /// Reads the file header, whose magic [`detect`] has recognised.
     pub(super) fn open(source: &mut Source) -> Result<Self, Stop> {
         source.need(FILE_HEADER)?;
-        let header: [u8; FILE_HEADER] = source.peek();
-        let magic = word(&header, 0, true);
+        let walk = Self::of(&source.peek());
+        source.consume(FILE_HEADER);
+        Ok(walk)
+    }
+
+    fn of(header: &[u8; FILE_HEADER]) -> Self {
+        let magic = word(header, 0, true);
         let big_endian = [MICROSECONDS, NANOSECONDS, MODIFIED].contains(&magic);
         let magic = if big_endian { magic } else { magic.swap_bytes() };
-        source.consume(FILE_HEADER);
-        Ok(Self {
+        Self {
             big_endian,
             // The upper half tells the length of the frame check sequence, not the link type.
-            link_type: (word(&header, 20, big_endian) & 0xffff) as u16,
+            link_type: (word(header, 20, big_endian) & 0xffff) as u16,
             ns_per_fraction: if magic == NANOSECONDS { 1 } else { 1000 },
             record_header: if magic == MODIFIED { 24 } else { 16 },
-        })
+        }
     }
 
     /// Steps over the next record and says where its octets are.
@@ -72,6 +76,38 @@ impl Walk {
         let fraction = u64::from(word(header, 4, self.big_endian));
         seconds * 1_000_000_000 + fraction * self.ns_per_fraction
     }
+}
+
+/// A file of the last record alone, from the first and the last octets of a file, which are all of it if `is_whole`. See
+/// [`super::last_time`].
+pub(super) fn last_alone(head: &[u8], tail: &[u8], is_whole: bool) -> Option<Vec<u8>> {
+    let file_header: &[u8; FILE_HEADER] = head.first_chunk()?;
+    let Walk { big_endian, ns_per_fraction, record_header, .. } = Walk::of(file_header);
+    // Where a record that begins there would end, if it can be one.
+    let end = |at: usize| -> Option<usize> {
+        let header: &[u8; 16] = tail.get(at..)?.first_chunk()?;
+        let [fraction, len, original] = [4, 8, 12].map(|place| word(header, place, big_endian));
+        // No packet is empty, and zeroes are no records.
+        let is_one = u64::from(fraction) * ns_per_fraction < 1_000_000_000
+            && (1..=MAX_RECORD).contains(&(len as usize))
+            && len <= original;
+        Some(at + record_header + len as usize).filter(|end| is_one && *end <= tail.len())
+    };
+    let starts = if is_whole { FILE_HEADER..FILE_HEADER + 1 } else { 0..tail.len() };
+    // Where nothing leads to the end of the file: no place is looked at twice.
+    let mut is_dead = vec![false; tail.len()];
+    let last = starts.into_iter().find_map(|start| {
+        let mut at = start;
+        while !std::mem::replace(is_dead.get_mut(at)?, true) {
+            match end(at) {
+                Some(end) if end == tail.len() => return Some(at),
+                Some(end) => at = end,
+                None => return None,
+            }
+        }
+        None
+    })?;
+    Some([&file_header[..], &tail[last..]].concat())
 }
 
 #[inline]

@@ -259,6 +259,42 @@ impl Walk {
     }
 }
 
+/// A file of the last packet alone, from the first and the last octets of a file, which are all of it if `is_whole`: with the
+/// interfaces that come before the first packet. See [`super::last_time`].
+pub(super) fn last_alone(head: &[u8], tail: &[u8], is_whole: bool) -> Option<Vec<u8>> {
+    let is_big = head.get(8..12)? == BYTE_ORDER_MAGIC.to_be_bytes();
+    let word = |octets: &[u8], at: usize| {
+        let word = *octets.get(at..)?.first_chunk()?;
+        Some(if is_big { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) })
+    };
+    let is_packet = |kind: u32| [ENHANCED_PACKET, PACKET, SIMPLE_PACKET].contains(&kind);
+    let mut at = 0;
+    while word(head, at).is_some_and(|kind| !is_packet(kind)) {
+        let len = word(head, at + 4)? as usize;
+        at = at.checked_add(len).filter(|_| len >= BLOCK_OVERHEAD as usize)?;
+    }
+    // The block before a place, if it can be one.
+    let before = |end: usize| {
+        let len = word(tail, end.checked_sub(4)?)? as usize;
+        let start = end.checked_sub(len).filter(|_| len >= BLOCK_OVERHEAD as usize)?;
+        (word(tail, start + 4)? as usize == len).then_some(start)
+    };
+    let mut last = None;
+    let mut end = tail.len();
+    while let Some(start) = before(end) {
+        match word(tail, start)? {
+            ENHANCED_PACKET | PACKET => last = last.or(Some(start..end)),
+            // It has no time.
+            SIMPLE_PACKET if last.is_none() => return None,
+            // Of another section: the interfaces at the head are not its own.
+            kind if kind.to_be_bytes() == SECTION_HEADER && !(is_whole && start == 0) => return None,
+            _ => {}
+        }
+        end = start;
+    }
+    Some([head.get(..at)?, tail.get(last?)?].concat())
+}
+
 fn half(octets: [u8; 2], big_endian: bool) -> u16 {
     if big_endian { u16::from_be_bytes(octets) } else { u16::from_le_bytes(octets) }
 }

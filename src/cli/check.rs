@@ -49,10 +49,10 @@ fn in_force(parser: &clap::Command, config: &Config, command: &str) -> Result<St
     let of_command = |failure: Failure| Failure::usage(format!("{command}: {}", failure.message));
     #[cfg(feature = "live")]
     if command == "watch" {
-        common.form().map_err(of_command)?;
+        common.telling.form().map_err(of_command)?;
     }
     if command == "replay" {
-        common.outputs().map_err(of_command)?;
+        common.telling.outputs().map_err(of_command)?;
     }
     let mut text = format!("\n{command}:\n");
     for arg in config::options(parser, command) {

@@ -130,19 +130,26 @@ impl Config {
 pub(super) fn with_environment(mut cli: Command) -> Command {
     for command in COMMANDS {
         let keys: Vec<Id> = options(&cli, command).map(|arg| arg.get_id().clone()).collect();
-        let set = |arg: Arg| {
-            if arg.get_env().is_some() || !keys.contains(arg.get_id()) {
-                return arg;
-            }
-            let name = arg.get_long().unwrap_or_default().replace('-', "_").to_uppercase();
-            let arg = if is_flag(&arg) { arg.value_parser(BoolishValueParser::new()) } else { arg };
-            arg.env(format!("BAREWIRE_{name}")).hide_env(true)
-        };
+        let set =
+            |own: Command| own.mut_args(|arg| if keys.contains(arg.get_id()) { of_environment(arg) } else { arg });
         if cli.find_subcommand(command).is_some() {
-            cli = cli.mut_subcommand(command, |own| own.mut_args(set));
+            cli = cli.mut_subcommand(command, set);
+        }
+        // It says what a replay says; what decides what is found stands in its plan.
+        if command == "replay" {
+            cli = cli.mut_subcommand("archive", |archive| archive.mut_subcommand("finish", set));
         }
     }
     cli
+}
+
+fn of_environment(arg: Arg) -> Arg {
+    if arg.get_env().is_some() {
+        return arg;
+    }
+    let name = arg.get_long().unwrap_or_default().replace('-', "_").to_uppercase();
+    let arg = if is_flag(&arg) { arg.value_parser(BoolishValueParser::new()) } else { arg };
+    arg.env(format!("BAREWIRE_{name}")).hide_env(true)
 }
 
 /// The options of a command that a file may set.
@@ -300,7 +307,7 @@ const EXAMPLE_HEAD: &str = "\
 ";
 
 /// Values for options that have no default.
-const EXAMPLES: [(&str, &str); 17] = [
+const EXAMPLES: [(&str, &str); 23] = [
     ("baseline", "\"/etc/barewire/baseline.json\""),
     ("bpf", "\"tcp port 143 or tcp port 110\""),
     ("evidence", "\"/var/lib/barewire/evidence\""),
@@ -313,9 +320,15 @@ const EXAMPLES: [(&str, &str); 17] = [
     ("privileged-users", "[\"root\", \"postmaster\"]"),
     ("rotate-keep", "30"),
     ("rotate-size", "100"),
+    ("sensor", "\"berlin-tap-2\""),
     ("spool", "\"/var/lib/barewire/spool\""),
     ("tls-ports", "{ imap = [993, 1993] }"),
     ("trusted-segments", "[\"10.8.0.0/16\", \"2001:db8::/32\"]"),
+    ("ui", "9470"),
+    ("ui-certificate", "\"/etc/barewire/ui.pem\""),
+    ("ui-key", "\"/etc/barewire/ui.key\""),
+    ("ui-name", "[\"sensor.example.org\"]"),
+    ("ui-token", "\"/etc/barewire/ui.token\""),
     ("user", "\"barewire\""),
     ("weak-secrets", "true"),
 ];

@@ -1,8 +1,8 @@
 //! Where a live run's metrics are read over HTTP: the option and what it means.
 
-use super::Failure;
+use super::{Failure, listen};
 use clap::Args;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 /// A port for metrics.
 #[derive(Args)]
@@ -24,14 +24,8 @@ impl MetricsListen {
 }
 
 fn parse(text: &str, is_public: bool) -> Result<SocketAddr, Failure> {
-    let port = text.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let address = port.or_else(|_| text.parse()).map_err(|_| {
-        let text = text.escape_default();
-        Failure::usage(format!(
-            "--metrics-listen '{text}': write it as PORT, ADDRESS:PORT or [ADDRESS]:PORT, such as 9469 or [::1]:9469"
-        ))
-    })?;
-    if address.ip().to_canonical().is_loopback() || is_public {
+    let address = listen::address("--metrics-listen", text, 9469)?;
+    if listen::is_of_this_machine(address) || is_public {
         return Ok(address);
     }
     Err(Failure::usage(format!(

@@ -3,12 +3,15 @@
 //! `main` here is the program: it parses, runs and turns the result into an exit status. Usage errors are status 2,
 //! one line each.
 
+mod archive;
 mod baseline;
 mod check;
 mod config;
+mod correlate;
 mod explain;
 mod fingerprint;
 mod generate;
+mod listen;
 #[cfg(feature = "live")]
 mod metrics;
 mod options;
@@ -17,6 +20,7 @@ mod replay;
 mod report;
 mod schema;
 mod sinks;
+mod ui;
 #[cfg(feature = "live")]
 mod watch;
 
@@ -72,12 +76,18 @@ enum Command {
     Watch(Box<watch::Watch>),
     /// Make a page of what to change, in which order, from records.
     Report(report::ReportOf),
+    /// Show records as a page in a browser, with filters.
+    Ui(ui::Ui),
+    /// Find what no single sensor can know, in the records of several.
+    Correlate(correlate::CorrelateOf),
     /// Say what a finding means, what it needs as proof and how to mend it.
     Explain(explain::Explain),
     /// Print the fingerprint of a secret, to search the records for it.
     Fingerprint(fingerprint::FingerprintOf),
     /// Accept findings for a while, with a reason.
     Baseline(baseline::BaselineOf),
+    /// Replay an archive in steps that any scheduler can run.
+    Archive(archive::Archive),
     /// Print the JSON Schema of the records, or what is made from it.
     Schema(schema::SchemaOf),
     /// Check a configuration file and print what will be in force.
@@ -165,9 +175,12 @@ fn run(command: Command) -> Result<u8, Failure> {
         #[cfg(feature = "live")]
         Command::Watch(watch) => watch.run(),
         Command::Report(report) => report.run(),
+        Command::Ui(ui) => ui.run(),
+        Command::Correlate(correlate) => correlate.run(),
         Command::Explain(explain) => explain.run(),
         Command::Fingerprint(fingerprint) => fingerprint.run(),
         Command::Baseline(baseline) => baseline.run(),
+        Command::Archive(archive) => archive.run(),
         Command::CheckConfig(check) => check.run(),
         Command::Schema(schema) => schema.run(),
     }

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::mail::PROTOCOLS;
 use crate::ops::console::{self, Level};
 use crate::ops::{counted, folder_of};
-use crate::output::Form;
+use crate::output::{Form, SENSOR_OCTETS, is_sensor_name};
 use crate::run::{self, Judging, Kinds};
 use crate::secret::FingerprintKey;
 use crate::sink::Receiver;
@@ -62,6 +62,27 @@ pub(super) struct Common {
     #[arg(short, long, value_name = "FILE", env = "BAREWIRE_CONFIG", hide_env = true)]
     config: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) telling: Telling,
+
+    /// Folder where records wait until the receivers, the tables of sinks, have confirmed them. By default the folder that
+    /// a service manager gives.
+    #[arg(long, value_name = "FOLDER", env = "BAREWIRE_SPOOL", hide_env = true, help_heading = "Output")]
+    spool: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) reading: Reading,
+
+    /// Worker threads; 0 does everything on one thread. By default 0 on up to two cores, else one less than the
+    /// cores, at most 8.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
+    #[arg(help_heading = "Judging")]
+    jobs: Option<u16>,
+}
+
+/// What is written, and what the exit status depends on.
+#[derive(Args)]
+pub(super) struct Telling {
     /// Kinds of records to write.
     #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',', default_value = "findings")]
     #[arg(env = "BAREWIRE_RECORDS", hide_env = true, help_heading = "Output")]
@@ -79,15 +100,11 @@ pub(super) struct Common {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Option<PathBuf>,
 
-    /// Folder where records wait until the receivers, the tables of sinks, have confirmed them. By default the folder that
-    /// a service manager gives.
-    #[arg(long, value_name = "FOLDER", env = "BAREWIRE_SPOOL", hide_env = true, help_heading = "Output")]
-    spool: Option<PathBuf>,
-
-    /// Key of the fingerprints: 32 octets or 64 hexadecimal digits in a file that only its owner can read.
-    /// Without it a random key is used for this run and forgotten.
-    #[arg(long, value_name = "FILE", env = "BAREWIRE_FINGERPRINT_KEY", hide_env = true, help_heading = "Output")]
-    fingerprint_key: Option<PathBuf>,
+    /// What records call this sensor (observer.name), to tell those of several apart. By default a watch is called as its
+    /// host, and a replay has no name.
+    #[arg(long, value_name = "NAME", value_parser = parse_sensor, env = "BAREWIRE_SENSOR", hide_env = true)]
+    #[arg(help_heading = "Output")]
+    pub(super) sensor: Option<String>,
 
     /// Keep metrics in Prometheus' text format in FILE, which always holds a whole page: at the end of a replay, every
     /// 15 seconds and at the end of a watch.
@@ -109,13 +126,7 @@ pub(super) struct Common {
 
     /// Findings that FILE accepts are told as such and do not count for --fail-on; see 'barewire baseline'.
     #[arg(long, value_name = "FILE", env = "BAREWIRE_BASELINE", hide_env = true, help_heading = "Judging")]
-    baseline: Option<PathBuf>,
-
-    /// Connections within one host weigh as if they crossed a network: for test runs on one machine. By default what is
-    /// found in them is info.
-    #[arg(long, env = "BAREWIRE_JUDGE_LOOPBACK", hide_env = true, help_heading = "Judging")]
-    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
-    judge_loopback: bool,
+    pub(super) baseline: Option<PathBuf>,
 
     /// No mail at all is no error (otherwise status 3).
     #[arg(long, help_heading = "Judging")]
@@ -124,6 +135,27 @@ pub(super) struct Common {
     /// Per cent of mail connections with gaps, or of frames dropped, that is still a complete analysis.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, help_heading = "Judging")]
     max_loss: f64,
+
+    /// Keep all rights that the program was started with. By default it gives up, before it looks at the first packet,
+    /// all that it does not need: users, files, connections, system calls.
+    #[arg(long, env = "BAREWIRE_NO_SANDBOX", hide_env = true, help_heading = "Privileges")]
+    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    pub(super) no_sandbox: bool,
+}
+
+/// What decides what is found.
+#[derive(Args)]
+pub(super) struct Reading {
+    /// Key of the fingerprints: 32 octets or 64 hexadecimal digits in a file that only its owner can read.
+    /// Without it a random key is used for this run and forgotten.
+    #[arg(long, value_name = "FILE", env = "BAREWIRE_FINGERPRINT_KEY", hide_env = true, help_heading = "Output")]
+    pub(super) fingerprint_key: Option<PathBuf>,
+
+    /// Connections within one host weigh as if they crossed a network: for test runs on one machine. By default what is
+    /// found in them is info.
+    #[arg(long, env = "BAREWIRE_JUDGE_LOOPBACK", hide_env = true, help_heading = "Judging")]
+    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    judge_loopback: bool,
 
     /// Ports where a protocol is expected in clear, such as imap=143,1143; the content decides all the same.
     #[arg(long, value_name = "PROTO=LIST", value_parser = parse_ports, help_heading = "Judging")]
@@ -154,22 +186,10 @@ pub(super) struct Common {
     #[arg(value_parser = clap::value_parser!(OsString), help_heading = "Judging")]
     weak_secrets: Option<OsString>,
 
-    /// Worker threads; 0 does everything on one thread. By default 0 on up to two cores, else one less than the
-    /// cores, at most 8.
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
-    #[arg(help_heading = "Judging")]
-    jobs: Option<u16>,
-
     /// Memory that connections may take, in MiB; at the bound those with least to tell are given up, and counted.
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
     #[arg(env = "BAREWIRE_MAX_MEMORY", hide_env = true, help_heading = "Judging")]
     max_memory: u32,
-
-    /// Keep all rights that the program was started with. By default it gives up, before it looks at the first packet,
-    /// all that it does not need: users, files, connections, system calls.
-    #[arg(long, env = "BAREWIRE_NO_SANDBOX", hide_env = true, help_heading = "Privileges")]
-    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
-    pub(super) no_sandbox: bool,
 }
 
 /// Octets.
@@ -193,8 +213,19 @@ fn parse_ports(text: &str) -> Result<PortList, String> {
     Ok(PortList { protocol: info.protocol, ports })
 }
 
-fn parse_segment(text: &str) -> Result<Segment, String> {
+/// The name of a sensor.
+pub(super) fn parse_sensor(text: &str) -> Result<String, String> {
+    let what = || format!("a name has 1 to {SENSOR_OCTETS} printable ASCII characters without blanks");
+    is_sensor_name(text).then(|| text.to_owned()).ok_or_else(what)
+}
+
+pub(super) fn parse_segment(text: &str) -> Result<Segment, String> {
     Segment::parse(text).ok_or_else(|| "write it as ADDRESS/BITS, such as 10.0.0.0/8 or 2001:db8::/32".to_owned())
+}
+
+/// Reads a list of weak passwords.
+pub(super) fn read_list(path: &Path) -> Result<WeakSecrets, Failure> {
+    Ok(WeakSecrets { digests: read_digests(path)? })
 }
 
 /// Reads a list of SHA-256 digests, one a line; what follows a digest on its line is not looked at.
@@ -219,7 +250,7 @@ fn read_digests(path: &Path) -> Result<Vec<[u8; 32]>, Failure> {
 }
 
 /// Reads what is accepted, and says what is not any more.
-fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
+pub(super) fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
     let (all, now) = (super::baseline::read(path)?, run::now());
     let expired = all.values().filter(|accepted| !accepted.acceptance.holds(now)).count();
     if expired > 0 {
@@ -236,78 +267,42 @@ fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
 impl Common {
     /// What the operator says of networks and accounts.
     pub(super) fn policy(&self) -> Result<Arc<Policy>, Failure> {
-        let weak_secrets = match &self.weak_secrets {
-            None => None,
-            Some(path) if path.is_empty() => Some(WeakSecrets::default()),
-            Some(path) => Some(WeakSecrets { digests: read_digests(Path::new(path))? }),
-        };
-        Ok(Arc::new(Policy {
-            trusted_segments: self.trusted_segments.clone(),
-            privileged_users: self.privileged_users.iter().cloned().collect(),
-            weak_secrets,
-            judges_one_host: self.judge_loopback,
-            baseline: self.baseline.as_deref().map(read_baseline).transpose()?.unwrap_or_default(),
-        }))
+        Ok(Arc::new(Policy { baseline: self.telling.accepted()?, ..self.reading.policy()? }))
     }
 
     /// Files that are read beside captures.
     pub(super) fn read_files(&self) -> Vec<PathBuf> {
-        let list = self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(PathBuf::from);
-        [&self.config, &self.fingerprint_key, &self.baseline].into_iter().flatten().cloned().chain(list).collect()
+        let Reading { fingerprint_key, .. } = &self.reading;
+        let list = self.reading.list().map(Path::to_owned);
+        [&self.config, fingerprint_key, &self.telling.baseline].into_iter().flatten().cloned().chain(list).collect()
     }
 
     /// Files, and folders of files, that are read again when the configuration is. A folder, so that an editor's new file
     /// in the place of the old is found.
     #[cfg(feature = "live")]
     pub(super) fn reads(&self) -> Vec<PathBuf> {
-        let list = self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(Path::new);
         self.config
             .as_deref()
             .into_iter()
-            .chain(list)
-            .chain(self.baseline.as_deref())
+            .chain(self.reading.list())
+            .chain(self.telling.baseline.as_deref())
             .map(|path| folder_of(path).to_owned())
             .collect()
-    }
-
-    /// The least that is told on standard error.
-    pub(super) fn level(&self) -> Level {
-        match (self.quiet, self.verbose) {
-            (true, _) => Level::Notice,
-            (false, 0) => Level::Info,
-            (false, _) => Level::Debug,
-        }
     }
 
     /// Whether fingerprints are made under a key that is kept.
     #[cfg(feature = "live")]
     pub(super) fn has_key(&self) -> bool {
-        self.fingerprint_key.is_some()
-    }
-
-    /// Which ports suggest which protocol.
-    pub(super) fn ports(&self) -> Ports {
-        let mut ports = Ports::default();
-        for list in &self.ports {
-            ports.set(list.protocol, &list.ports);
-        }
-        for list in &self.tls_ports {
-            ports.set_implicit_tls(list.protocol, &list.ports);
-        }
-        if self.mail_ports_only {
-            ports.set_only();
-        }
-        ports
+        self.reading.fingerprint_key.is_some()
     }
 
     /// What the engine is told.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let key = match &self.fingerprint_key {
+        let key = match &self.reading.fingerprint_key {
             Some(path) => read_key(path)?,
             None => random_key()?,
         };
-        let limits = Limits::of_memory(self.max_memory as usize * MIB);
-        Ok(Settings { limits, ports: self.ports(), key, policy: self.policy()? })
+        Ok(Settings { limits: self.reading.limits(), ports: self.reading.ports(), key, policy: self.policy()? })
     }
 
     /// The tables of receivers in the configuration.
@@ -338,12 +333,38 @@ impl Common {
     /// Reads whatever the options name, and opens nothing for writing.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.settings()?;
-        let Some(output) = &self.output else { return Ok(()) };
+        let Some(output) = &self.telling.output else { return Ok(()) };
         let failed = |what: &str| Failure::usage(format!("output {}: {what}", output.display()));
         if output.is_dir() {
             return Err(failed("that is a folder; name a file in it"));
         }
         if folder_of(output).is_dir() { Ok(()) } else { Err(failed("its folder does not exist; make it first")) }
+    }
+
+    /// Worker threads.
+    pub(super) fn workers(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        match self.jobs {
+            Some(jobs) => usize::from(jobs),
+            None if cores <= 2 => 0,
+            None => (cores - 1).min(8),
+        }
+    }
+}
+
+impl Telling {
+    /// The least that is told on standard error.
+    pub(super) fn level(&self) -> Level {
+        match (self.quiet, self.verbose) {
+            (true, _) => Level::Notice,
+            (false, 0) => Level::Info,
+            (false, _) => Level::Debug,
+        }
+    }
+
+    /// Findings that may stand.
+    pub(super) fn accepted(&self) -> Result<Baseline, Failure> {
+        Ok(self.baseline.as_deref().map(read_baseline).transpose()?.unwrap_or_default())
     }
 
     /// What the exit status depends on.
@@ -367,19 +388,7 @@ impl Common {
     pub(super) fn form(&self) -> Result<Form, Failure> {
         outputs::records_only(&self.format)
     }
-}
 
-impl Format {
-    pub(super) fn form(self) -> Form {
-        match self {
-            Self::Ecs => Form::Ecs,
-            Self::Ocsf => Form::Ocsf,
-            Self::Cef => Form::Cef,
-        }
-    }
-}
-
-impl Common {
     pub(super) fn kinds(&self) -> Kinds {
         let has = |kind| self.records.contains(&kind);
         Kinds {
@@ -388,14 +397,75 @@ impl Common {
             sessions: has(RecordKind::Sessions),
         }
     }
+}
 
-    /// Worker threads.
-    pub(super) fn workers(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        match self.jobs {
-            Some(jobs) => usize::from(jobs),
-            None if cores <= 2 => 0,
-            None => (cores - 1).min(8),
+impl Reading {
+    /// What the operator says of networks and accounts, but for what may stand.
+    pub(super) fn policy(&self) -> Result<Policy, Failure> {
+        let weak_secrets = match &self.weak_secrets {
+            None => None,
+            Some(path) if path.is_empty() => Some(WeakSecrets::default()),
+            Some(path) => Some(read_list(Path::new(path))?),
+        };
+        Ok(Policy {
+            trusted_segments: self.trusted_segments.clone(),
+            privileged_users: self.privileged_users.iter().cloned().collect(),
+            weak_secrets,
+            judges_one_host: self.judge_loopback,
+            baseline: Baseline::default(),
+        })
+    }
+
+    /// The list of weak passwords.
+    pub(super) fn list(&self) -> Option<&Path> {
+        self.weak_secrets.as_ref().filter(|path| !path.is_empty()).map(Path::new)
+    }
+
+    /// Which ports suggest which protocol.
+    pub(super) fn ports(&self) -> Ports {
+        let mut ports = Ports::default();
+        for list in &self.ports {
+            ports.set(list.protocol, &list.ports);
+        }
+        for list in &self.tls_ports {
+            ports.set_implicit_tls(list.protocol, &list.ports);
+        }
+        if self.mail_ports_only {
+            ports.set_only();
+        }
+        ports
+    }
+
+    /// The bounds of connections.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::of_memory(self.max_memory as usize * MIB)
+    }
+
+    /// What decides what is found, as it is typed, but for files.
+    pub(super) fn typed(&self) -> Vec<String> {
+        let lists = [("ports", &self.ports), ("tls-ports", &self.tls_ports)];
+        let ports = lists.into_iter().flat_map(|(option, lists)| {
+            lists.iter().map(move |PortList { protocol, ports }| {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                format!("--{option}={}={}", protocol.name(), ports.join(","))
+            })
+        });
+        let flags = [("mail-ports-only", self.mail_ports_only), ("judge-loopback", self.judge_loopback)];
+        let flags = flags.into_iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| format!("--{flag}"));
+        let segments = self.trusted_segments.iter().map(|segment| format!("--trusted-segments={segment}"));
+        let users = self.privileged_users.iter().map(|user| format!("--privileged-users={user}"));
+        let weak = self.weak_secrets.iter().map(|_| "--weak-secrets".to_owned());
+        let memory = std::iter::once(format!("--max-memory={}", self.max_memory));
+        ports.chain(flags).chain(segments).chain(users).chain(weak).chain(memory).collect()
+    }
+}
+
+impl Format {
+    pub(super) fn form(self) -> Form {
+        match self {
+            Self::Ecs => Form::Ecs,
+            Self::Ocsf => Form::Ocsf,
+            Self::Cef => Form::Cef,
         }
     }
 }

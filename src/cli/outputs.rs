@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::output::Form;
 use crate::output::verdict::Document;
-use crate::run::Documents;
+use crate::run::{Documents, Kinds};
 use std::path::{Path, PathBuf};
 
 /// One of the values of `--format`: `ecs`, `sarif=FILE`, ...
@@ -35,6 +35,18 @@ pub(super) struct Outputs {
     /// Their file, if it is not standard output.
     pub(super) records: Option<PathBuf>,
     pub(super) documents: Documents,
+}
+
+impl Outputs {
+    /// The kinds of records that are written; documents are made of findings.
+    pub(super) fn kinds(&self, mut kinds: Kinds) -> Result<Kinds, Failure> {
+        if self.form.is_none() {
+            kinds.findings = true;
+        } else if !self.documents.wanted.is_empty() && !kinds.findings {
+            return Err(Failure::usage("--format: documents are made of findings; add findings to --records"));
+        }
+        Ok(kinds)
+    }
 }
 
 impl Wanted {

@@ -41,34 +41,30 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
-        console::set_level(common.level());
-        let mut outputs = common.outputs()?;
+        console::set_level(common.telling.level());
+        let mut outputs = common.telling.outputs()?;
         let documents = &mut outputs.documents;
         documents.sarif_base = self.sarif_base;
         // Only where a job asks for annotations: others of its steps have a page as well.
         if documents.wanted.iter().any(|(document, _)| *document == Document::Github) {
             documents.github_summary = self.github_step_summary.filter(|path| !path.as_os_str().is_empty());
         }
-        let mut kinds = common.kinds();
-        if outputs.form.is_none() {
-            kinds.findings = true;
-        } else if !outputs.documents.wanted.is_empty() && !kinds.findings {
-            return Err(Failure::usage("--format: documents are made of findings; add findings to --records"));
-        }
+        let kinds = outputs.kinds(common.telling.kinds())?;
         run::replay(run::ReplayJob {
             files: self.files,
             read: common.read_files(),
             settings: common.settings()?,
             kinds,
-            judging: common.judging(),
+            judging: common.telling.judging(),
             workers: common.workers(),
             output: outputs.records,
             receivers: common.receivers(WhenFull::Block)?,
+            sensor: common.telling.sensor.clone(),
             form: outputs.form,
             documents: outputs.documents,
             evidence: self.evidence,
-            metrics_file: common.metrics_file.clone(),
-            is_sandboxed: !common.no_sandbox,
+            metrics_file: common.telling.metrics_file.clone(),
+            is_sandboxed: !common.telling.no_sandbox,
         })
     }
 }

@@ -15,6 +15,10 @@ enum What {
     Template,
     /// Index template for OpenSearch 2: indices barewire-*.
     TemplateOpensearch,
+    /// Life cycle for Elasticsearch 8, which the template names: to be loaded before it.
+    Lifecycle,
+    /// Life cycle for OpenSearch 2: indices barewire-{kind}-{month}.
+    LifecycleOpensearch,
     /// All fields with their types and meanings, in Markdown.
     Fields,
 }
@@ -33,6 +37,8 @@ impl SchemaOf {
             What::JsonSchema => SCHEMA.to_owned(),
             What::Template => derived::template(Engine::Elasticsearch),
             What::TemplateOpensearch => derived::template(Engine::OpenSearch),
+            What::Lifecycle => derived::lifecycle(Engine::Elasticsearch),
+            What::LifecycleOpensearch => derived::lifecycle(Engine::OpenSearch),
             What::Fields => derived::page(),
         };
         console::data(&text).map(|()| 0)

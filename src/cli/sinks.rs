@@ -104,7 +104,7 @@ impl Mechanism {
 }
 
 fn parse_pattern(text: &str) -> Result<Pattern, String> {
-    let what = "a name of a-z, 0-9, - _ . and :, with {kind} for what differs";
+    let what = "a name of a-z, 0-9, - _ . and :, with {kind} and {month} for what differs";
     Pattern::parse(text).ok_or_else(|| what.to_owned())
 }
 
@@ -183,8 +183,9 @@ struct Options {
     #[arg(long, action = clap::ArgAction::SetTrue)]
     gzip: bool,
 
-    /// Index or data stream; {kind} in it stands for finding, login or session. By default logs-barewire.{kind}-default in
-    /// Elasticsearch, barewire-{kind} in OpenSearch, ocsf-barewire-{kind} for that format, the token's own in Splunk.
+    /// Index or data stream; {kind} in it stands for finding, login or session, {month} for the record's, 2026.11. By default
+    /// logs-barewire.{kind}-default in Elasticsearch, barewire-{kind} in OpenSearch, ocsf-barewire-{kind} for that format,
+    /// the token's own in Splunk.
     #[arg(long, value_parser = parse_pattern)]
     index: Option<Pattern>,
 

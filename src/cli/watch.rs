@@ -1,12 +1,14 @@
 //! `barewire watch`: a live interface.
 
 use super::metrics::MetricsListen;
-use super::options::Common;
+use super::options::{Common, parse_sensor};
+use super::ui::UiListen;
 use super::{Cli, Failure, config, refusal};
 use crate::capture::live::LiveOptions;
 use crate::engine::Ports;
 use crate::ops::{console, one_line};
 use crate::run::{self, Rotation};
+use crate::sink::host_name;
 use crate::sink::spool::WhenFull;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
@@ -90,6 +92,9 @@ pub(super) struct Watch {
     metrics: MetricsListen,
 
     #[command(flatten)]
+    ui: UiListen,
+
+    #[command(flatten)]
     common: Common,
 }
 
@@ -99,9 +104,9 @@ const SNAPLEN: i32 = 262_144;
 impl Watch {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let common = &self.common;
-        console::set_level(common.level());
+        console::set_level(common.telling.level());
         let rotation = self.rotation()?;
-        if self.user.is_some() && common.no_sandbox {
+        if self.user.is_some() && common.telling.no_sandbox {
             return Err(Failure::usage("--no-sandbox keeps the user; leave out --user"));
         }
         let settings = common.settings()?;
@@ -117,7 +122,8 @@ impl Watch {
         run::watch(run::WatchJob {
             live: self.interface.iter().map(options).collect(),
             fanout: self.fanout.into(),
-            metrics: run::MetricsOptions { listen: self.metrics.address()?, file: common.metrics_file.clone() },
+            metrics: run::MetricsOptions { listen: self.metrics.address()?, file: common.telling.metrics_file.clone() },
+            ui: self.ui.options()?,
             statistics: Duration::from_secs(self.stats.into()),
             roll_up: Duration::from_secs(self.roll_up.into()),
             alarms: run::Alarms {
@@ -133,17 +139,18 @@ impl Watch {
             reads: common.reads(),
             reload: Box::new(move || reload(&arguments, &before)),
             settings,
-            kinds: common.kinds(),
-            judging: common.judging(),
+            kinds: common.telling.kinds(),
+            judging: common.telling.judging(),
             workers: common.workers().max(1),
-            output: common.output.clone(),
+            output: common.telling.output.clone(),
             receivers: common.receivers(WhenFull::DropOldest)?,
-            form: common.form()?,
+            sensor: common.telling.sensor.clone().or_else(own_name),
+            form: common.telling.form()?,
             rotation,
-            is_sandboxed: !common.no_sandbox,
+            is_sandboxed: !common.telling.no_sandbox,
             is_glanced_at: !self.plain
                 && console::is_terminal()
-                && (common.output.is_some() || !console::output_is_terminal()),
+                && (common.telling.output.is_some() || !console::output_is_terminal()),
             user: self.user.clone(),
         })
     }
@@ -160,7 +167,7 @@ impl Watch {
             is_compressed: self.rotate_compress,
             keep: self.rotate_keep.map(|files| files as usize),
         };
-        if self.common.output.is_none() && rotation != Rotation::default() {
+        if self.common.telling.output.is_none() && rotation != Rotation::default() {
             return Err(Failure::usage("an output that is put away is a file: name one with --output"));
         }
         let is_moot = !rotation.is_wanted() && (rotation.is_compressed || rotation.keep.is_some());
@@ -170,6 +177,11 @@ impl Watch {
         }
         Ok(rotation)
     }
+}
+
+/// The name of the host, as far as it is one for records.
+fn own_name() -> Option<String> {
+    parse_sensor(&host_name()).ok()
 }
 
 /// Options that are heeded while the program runs.
@@ -215,7 +227,7 @@ fn values(arguments: &[OsString]) -> Result<Values, Failure> {
 /// Reads the configuration anew, and all that it names.
 fn reload(arguments: &[OsString], before: &Values) -> Result<run::Reloaded, Failure> {
     let watch = Watch::from_arg_matches(&matched(arguments)?).map_err(|error| Failure::usage(refusal(&error)))?;
-    let ports = watch.common.ports();
+    let ports = watch.common.reading.ports();
     let now = values(arguments)?;
     let changed = now.iter().filter(|(name, values)| before.get(*name) != Some(values));
     let unheeded = changed.map(|(name, _)| name.clone()).filter(|name| !RELOADED.contains(&name.as_str())).collect();
@@ -224,7 +236,7 @@ fn reload(arguments: &[OsString], before: &Values) -> Result<run::Reloaded, Fail
         filters: filters.collect(),
         statistics: Duration::from_secs(watch.stats.into()),
         policy: watch.common.policy()?,
-        level: watch.common.level(),
+        level: watch.common.telling.level(),
         ports,
         unheeded,
     })

@@ -50,6 +50,12 @@ impl Ports {
         self.hints.iter().find(|(known, _)| *known == port).map(|(_, hint)| *hint)
     }
 
+    /// Whether a segment is looked at.
+    #[must_use]
+    pub fn watches(&self, segment: &Segment<'_>) -> bool {
+        !self.is_all || [segment.source.port, segment.destination.port].iter().any(|port| self.hint(*port).is_some())
+    }
+
     /// All ports, for a capture filter.
     pub fn all(&self) -> impl Iterator<Item = u16> + '_ {
         self.hints.iter().map(|(port, _)| *port)
@@ -62,11 +68,16 @@ pub(super) struct Watched(Box<[u64; 1024]>);
 impl Watched {
     /// `None`: all ports are looked at.
     pub(super) fn of(ports: &Ports) -> Option<Self> {
+        ports.is_all.then(|| Self::hinted(ports))
+    }
+
+    /// Those where mail is expected.
+    pub(super) fn hinted(ports: &Ports) -> Self {
         let mut bits = Box::new([0; 1024]);
         for port in ports.all() {
             bits[usize::from(port >> 6)] |= 1_u64 << (port & 63);
         }
-        ports.is_all.then_some(Self(bits))
+        Self(bits)
     }
 
     // Not where every packet comes by.

@@ -13,8 +13,10 @@ mod packed;
 mod policy;
 mod record;
 pub mod remedies;
+mod serial;
 pub mod software;
 mod uid;
+pub mod varint;
 
 pub use baseline::{Acceptance, Baseline};
 pub use catalogue::{
@@ -22,8 +24,9 @@ pub use catalogue::{
     severity_of,
 };
 pub use collector::{Collected, Collector, Drained};
-pub use correlate::Correlator;
+pub use correlate::{Correlator, Fleet, SeenLogin, SeenSession};
 pub use judge::{Case, Court, Ending};
 pub use policy::{Policy, Segment, WeakSecrets};
 pub use record::{Coverage, Evidence, Finding, Flow, Login, Offer, Record, Session, Starttls, TlsFacts};
+pub use serial::SERIAL_VERSION;
 pub use uid::Uid;

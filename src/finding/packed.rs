@@ -4,6 +4,7 @@
 
 use super::record::Flow;
 use super::software::Software;
+use super::varint;
 use crate::mail::{PROTOCOLS, Protocol, Text};
 use crate::wire::{Endpoint, PacketRef, Timestamp, Tunnel, TunnelKind};
 
@@ -48,7 +49,7 @@ impl Packer {
 
     /// Seven bits an octet, the least first.
     pub(super) fn number(&mut self, number: u64) {
-        append_number(number, &mut self.octets);
+        varint::append(number, &mut self.octets);
     }
 
     pub(super) fn octets(&mut self, octets: &[u8]) {
@@ -205,14 +206,6 @@ fn is_v4(endpoint: Endpoint) -> bool {
     Endpoint::v4(endpoint.address as u32) == { endpoint.address }
 }
 
-fn append_number(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 /// Numbers for software: there are as many as are known, few in one place.
 #[derive(Default)]
 pub(super) struct Softwares {
@@ -262,7 +255,7 @@ impl Arena {
         let number = self.blocks.len() - 1;
         let block = &mut self.blocks[number];
         let at = block.len();
-        append_number(octets.len() as u64, block);
+        varint::append(octets.len() as u64, block);
         block.extend_from_slice(octets);
         self.held += block.len() - at;
         Place { block: number as u32, at: at as u32 }

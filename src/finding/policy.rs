@@ -62,6 +62,16 @@ impl Segment {
     }
 }
 
+/// As [`Segment::parse`] reads it.
+impl std::fmt::Display for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.is_v4 {
+            true => write!(f, "{}/{}", std::net::Ipv4Addr::from(self.address as u32), self.bits - 96),
+            false => write!(f, "{}/{}", std::net::Ipv6Addr::from(self.address), self.bits),
+        }
+    }
+}
+
 impl Policy {
     /// Whether both ends lie in trusted segments.
     #[must_use]
@@ -124,11 +134,7 @@ mod tests {
     use super::*;
 
     fn endpoint(text: &str) -> Endpoint {
-        let address = match text.parse::<IpAddr>().expect("an address") {
-            IpAddr::V4(v4) => Endpoint::v4(v4.into()),
-            IpAddr::V6(v6) => v6.into(),
-        };
-        Endpoint { address, port: 25 }
+        (text.parse::<IpAddr>().expect("an address"), 25).into()
     }
 
     #[test]
@@ -154,6 +160,9 @@ mod tests {
         assert!(policy(&["0.0.0.0/0"]).trusts(ends));
         assert!(policy(&["2001:db8::/32"]).trusts([endpoint("2001:db8::1"); 2]));
         assert!(!policy(&["::/64"]).trusts(ends));
+        for text in ["10.0.0.0/8", "0.0.0.0/0", "10.200.0.1/32", "2001:db8::/32", "::ffff:10.0.0.1/128"] {
+            assert_eq!(Segment::parse(text).expect("a segment").to_string(), text);
+        }
         for wrong in ["10.0.0.0/33", "10.0.0/8", "", "x", "10.0.0.0/-1"] {
             assert_eq!(Segment::parse(wrong), None, "{wrong}");
         }

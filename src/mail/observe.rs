@@ -205,6 +205,13 @@ pub enum Validity {
 }
 
 impl Validity {
+    /// What such a word means; a word that is none means that it is not known.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        let known = [Self::Likely, Self::Valid, Self::Ambiguous].into_iter().find(|known| known.name() == word);
+        known.unwrap_or(Self::Unknown)
+    }
+
     /// The word for records.
     #[must_use]
     pub fn name(self) -> &'static str {

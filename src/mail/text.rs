@@ -30,6 +30,9 @@ enum Form {
 
 const _: () = assert!(size_of::<Option<Text>>() == 24);
 
+/// The most octets of a text: each character escaped, `\u{e0001}`.
+const ESCAPED_OCTETS: usize = 9 * TEXT_CHARS;
+
 impl Text {
     /// Makes octets from the wire safe.
     #[must_use]
@@ -80,6 +83,13 @@ impl Text {
             return Self::short(text, is_lossy);
         }
         Self(Form::Long { is_lossy, text: std::str::from_utf8(text).unwrap_or_default().into() })
+    }
+
+    /// What another run has written, if it is safe to show.
+    #[must_use]
+    pub(crate) fn reread(text: &[u8], is_lossy: bool) -> Option<Self> {
+        let safe = std::str::from_utf8(text).ok().filter(|text| text.chars().all(is_safe))?;
+        (safe.len() <= ESCAPED_OCTETS).then(|| Self::restored(text, is_lossy))
     }
 
     /// Of octets that are valid text.

@@ -21,7 +21,7 @@ use std::path::Path;
 
 pub use progress::Progress;
 pub use summary::{FindingLine, SessionLine, Summary};
-pub(crate) use words::{counted, grouped, one_line, wrapped};
+pub(crate) use words::{counted, grouped, octets, one_line, wrapped};
 
 /// Where a file stands or will stand.
 pub(crate) fn folder_of(path: &Path) -> &Path {

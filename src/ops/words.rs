@@ -19,7 +19,7 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 }
 
 /// Octets with three digits that count, in powers of ten: `999 B`, `1.23 GB`.
-pub(super) fn octets(number: u64) -> String {
+pub(crate) fn octets(number: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     if number < 1000 {
         return format!("{number} B");

@@ -14,7 +14,7 @@ const SHORT_CHARS: usize = 64;
 
 /// What an event may say, the weightiest first: where it is too long, what stands last is left out first. The third of each
 /// is what one of the numbered keys means.
-pub(super) const KEYS: [(&str, &str, Option<&str>); 36] = [
+pub(super) const KEYS: [(&str, &str, Option<&str>); 37] = [
     ("rt", "/@timestamp", None),
     ("externalId", "/event/id", None),
     ("cat", "/event/dataset", None),
@@ -47,6 +47,7 @@ pub(super) const KEYS: [(&str, &str, Option<&str>); 36] = [
     ("cn3", "/barewire/messages_in_clear", Some("messagesInClear")),
     ("in", "/source/bytes", None),
     ("out", "/destination/bytes", None),
+    ("dvchost", "/observer/name", None),
     ("deviceInboundInterface", "/observer/ingress/interface/name", None),
     ("flexString1", "/barewire/conversation", Some("conversation")),
     ("filePath", "/log/file/path", None),

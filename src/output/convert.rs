@@ -11,7 +11,7 @@ use super::event::{
     Words,
 };
 use super::fixed::{self, LOGIN, Places, Remembered, SESSION, StarttlsHeads};
-use super::identity::event_id;
+use super::identity::{event_id, view};
 use super::time::rfc3339;
 use super::{Inputs, sentence};
 use crate::finding::{
@@ -103,7 +103,8 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &Inputs, fixed: &'a mut Rememb
         variant: Some(login.variant.name()),
         secret_class: Some(login.class.name()),
         outcome_inferred: Some(login.is_inferred),
-        fingerprint: login.fingerprint.map(|fingerprint| Letters(fingerprint.letters())),
+        // Nothing is no secret: it is not the same in two places.
+        fingerprint: login.fingerprint.filter(|_| !login.is_empty).map(|known| Letters(known.letters())),
         server_code: login.code.as_ref().and_then(token),
         authzid: login.authzid.as_ref().map(text),
         ordinal: Some(login.ordinal),
@@ -120,7 +121,7 @@ pub(super) fn login<'a>(login: &'a Login, inputs: &Inputs, fixed: &'a mut Rememb
 pub(super) fn session<'a>(session: &'a Session, inputs: &Inputs, fixed: &'a mut Remembered) -> Line<'a> {
     let mut line = base(sentence::session(session), session.end, inputs, &mut fixed.places);
     line.event.head = fixed::session_head();
-    line.event.id = follow(&mut line, SESSION, &session.flow, 0, None);
+    line.event.id = follow(&mut line, SESSION, &session.flow, view(session), None);
     line.event.start = Some(rfc3339(session.flow.start.time));
     line.event.end = Some(rfc3339(session.end.time));
     line.event.duration = Some(session.end.time.since(session.flow.start.time));
@@ -198,7 +199,7 @@ fn follow<'a>(line: &mut Line<'a>, dataset: &str, flow: &Flow, ordinal: u32, use
         *side = Side::new(side.ip, Some(flow.client.port));
     }
     let community_id = community_id(flow.client, flow.server);
-    let id = event_id(dataset, &community_id.0, flow.start.time.0, ordinal);
+    let id = event_id(dataset, &community_id.0, flow, ordinal);
     if let Some(network) = &mut line.network {
         network.community_id = Some(community_id);
         network.vlan = flow.vlan.map(|id| Vlan { id: id.to_string() });

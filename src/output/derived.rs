@@ -87,6 +87,46 @@ pub enum Engine {
 /// Characters of a keyword that are indexed: Lucene refuses terms above 32,766 octets, and ECS has this bound.
 const IGNORE_ABOVE: u32 = 1024;
 
+/// What the engine knows its policy by: the template of Elasticsearch names it.
+pub const POLICY: &str = "barewire";
+
+/// How long an index is kept: a year and a month, so that a month can be compared with the same one of last year.
+const KEPT: &str = "400d";
+
+/// A policy of life cycles as the engine takes it: Elasticsearch at `_ilm/policy/barewire`, OpenSearch at
+/// `_plugins/_ism/policies/barewire`.
+///
+/// OpenSearch can roll over only what is written through an alias, so indices of months are thrown away there instead: an
+/// index without a month in its name, which holds new records too, must not be matched.
+#[must_use]
+pub fn lifecycle(engine: Engine) -> String {
+    let policy = match engine {
+        Engine::Elasticsearch => json!({
+            "policy": {
+                "_meta": { "description": "Records of barewire", "managed_by": "barewire schema" },
+                "phases": {
+                    "hot": { "min_age": "0ms", "actions": { "rollover": { "max_age": "30d", "max_primary_shard_size": "50gb" } } },
+                    "delete": { "min_age": KEPT, "actions": { "delete": {} } },
+                },
+            },
+        }),
+        Engine::OpenSearch => json!({
+            "policy": {
+                "description": "Records of barewire, by months",
+                "default_state": "kept",
+                "states": [
+                    { "name": "kept", "actions": [], "transitions": [
+                        { "state_name": "old", "conditions": { "min_index_age": KEPT } },
+                    ] },
+                    { "name": "old", "actions": [{ "delete": {} }], "transitions": [] },
+                ],
+                "ism_template": [{ "index_patterns": KINDS.map(|kind| format!("barewire-{kind}-*")), "priority": 100 }],
+            },
+        }),
+    };
+    format!("{policy:#}\n")
+}
+
 /// An index template as the engine takes it at `_index_template/barewire`.
 ///
 /// A field that is not known, of a sensor newer than the template, is kept with its record and not indexed: refusing
@@ -125,8 +165,7 @@ pub fn template(engine: Engine) -> String {
                 "priority": 200,
                 "data_stream": {},
                 "template": {
-                    "settings": { "index": { "codec": "best_compression" } },
-                    "lifecycle": { "data_retention": "365d" },
+                    "settings": { "index": { "codec": "best_compression", "lifecycle": { "name": POLICY } } },
                     "mappings": mappings,
                 },
                 "_meta": meta,

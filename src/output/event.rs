@@ -364,6 +364,8 @@ pub(super) struct Observer<'a> {
     pub(super) product: &'static str,
     pub(super) version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ingress: Option<Ingress<'a>>,
 }
 

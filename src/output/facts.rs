@@ -1,11 +1,11 @@
-//! Records read back for who adds them up: what a report needs of a line, as plain values.
+//! Records read back for who adds them up: what a report and a comparison need of a line, as plain values.
 //!
 //! Lines may have been through other people's systems, so whatever does not have the type that the schema gives it makes
 //! the line one that cannot be read, and says nothing else. Fields that are not needed are passed over unread.
 
 use super::time;
-use crate::finding::severity_of;
-use crate::mail::{PROTOCOLS, Protocol};
+use crate::finding::{Uid, severity_of};
+use crate::mail::{PROTOCOLS, Protocol, Validity};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -78,12 +78,28 @@ pub struct Fact<'a> {
     pub user: Option<Cow<'a, str>>,
     /// The capture file or interface.
     pub input: Cow<'a, str>,
+    /// That input is an interface.
+    pub is_live: bool,
     /// Number of the packet in it.
     pub packet: Option<u64>,
+    /// What the sensor is called.
+    pub sensor: Cow<'a, str>,
+    /// Of a session, its first packet.
+    pub start: Option<u64>,
+    /// What all views of one connection have in common.
+    pub conversation: Option<Uid>,
     /// What became of a login.
     pub outcome: Cow<'a, str>,
     /// Why that is not known.
     pub outcome_reason: Cow<'a, str>,
+    /// What that says of the secret.
+    pub validity: Validity,
+    /// It may be somebody else's than the client's, or copies of its octets differ.
+    pub is_doubtful: bool,
+    /// SASL mechanism or command of a login.
+    pub mechanism: Cow<'a, str>,
+    /// Community ID of the connection.
+    pub connection: Cow<'a, str>,
     /// Keyed fingerprint of the secret.
     pub fingerprint: Cow<'a, str>,
     /// `password`, `bearer`, `crackable`, `none`.
@@ -104,6 +120,8 @@ pub struct Fact<'a> {
     pub tls_version: [Cow<'a, str>; 2],
     /// What the server showed.
     pub certificate: Option<CertificateFact<'a>>,
+    /// What the server greets with.
+    pub banner: Cow<'a, str>,
     /// The software that the server shows itself to be.
     pub server_software: Cow<'a, str>,
     /// The software that the client shows itself to be.
@@ -150,6 +168,38 @@ impl<'a> Fact<'a> {
         }
         Ok(raw.fact(kind, time))
     }
+
+    /// How the connection was protected.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        Protection::of(self.is_tls, self.is_implicit_tls)
+    }
+}
+
+/// How a connection was protected, in the order of [`crate::ops::metrics::TRANSPORTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Not at all.
+    Clear,
+    /// By TLS after STARTTLS.
+    Starttls,
+    /// By TLS from the start.
+    ImplicitTls,
+    /// Not known.
+    Unknown,
+}
+
+impl Protection {
+    /// Of a connection over which encrypted records passed both ways, and which began with TLS.
+    #[must_use]
+    pub fn of(is_tls: Option<bool>, is_implicit_tls: bool) -> Self {
+        match is_tls {
+            Some(true) if is_implicit_tls => Self::ImplicitTls,
+            Some(true) => Self::Starttls,
+            Some(false) if !is_implicit_tls => Self::Clear,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// The fields as they stand in a line.
@@ -190,6 +240,8 @@ struct RawEvent<'a> {
     action: Cow<'a, str>,
     #[serde(borrow)]
     dataset: Cow<'a, str>,
+    #[serde(borrow)]
+    start: Cow<'a, str>,
 }
 
 #[derive(Default, Deserialize)]
@@ -211,6 +263,8 @@ struct RawSide {
 struct RawNetwork<'a> {
     #[serde(borrow)]
     protocol: Cow<'a, str>,
+    #[serde(borrow)]
+    community_id: Cow<'a, str>,
 }
 
 #[derive(Default, Deserialize)]
@@ -255,6 +309,8 @@ struct RawHash<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawObserver<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
     #[serde(borrow)]
     ingress: RawIngress<'a>,
 }
@@ -307,6 +363,8 @@ struct RawOwn<'a> {
     #[serde(borrow)]
     coverage: Cow<'a, str>,
     #[serde(borrow)]
+    conversation: Cow<'a, str>,
+    #[serde(borrow)]
     server: RawSoftware<'a>,
     #[serde(borrow)]
     client: RawSoftware<'a>,
@@ -322,13 +380,20 @@ struct RawOwn<'a> {
 #[serde(default)]
 struct RawLogin<'a> {
     #[serde(borrow)]
+    mechanism: Cow<'a, str>,
+    #[serde(borrow)]
     outcome: Cow<'a, str>,
     #[serde(borrow)]
     outcome_reason: Cow<'a, str>,
     #[serde(borrow)]
+    secret_validity: Cow<'a, str>,
+    #[serde(borrow)]
     fingerprint: Cow<'a, str>,
     #[serde(borrow)]
     secret_class: Cow<'a, str>,
+    #[serde(borrow)]
+    context: Cow<'a, str>,
+    ambiguous: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -347,6 +412,8 @@ struct RawStarttls<'a> {
 #[serde(default)]
 struct RawSoftware<'a> {
     #[serde(borrow)]
+    banner: Cow<'a, str>,
+    #[serde(borrow)]
     software: Cow<'a, str>,
 }
 
@@ -360,8 +427,8 @@ struct RawEvidence<'a> {
 impl<'a> Raw<'a> {
     fn fact(self, kind: FactKind, time: u64) -> Fact<'a> {
         let own = self.barewire;
-        let input =
-            if self.log.file.path.is_empty() { self.observer.ingress.interface.name } else { self.log.file.path };
+        let is_live = self.log.file.path.is_empty();
+        let input = if is_live { self.observer.ingress.interface.name } else { self.log.file.path };
         let severity = severity_of(&own.severity).unwrap_or(0);
         let shown = self.tls.server;
         let certificate = (!shown.hash.sha256.is_empty()).then(|| CertificateFact {
@@ -387,9 +454,17 @@ impl<'a> Raw<'a> {
             client_port: self.client.port,
             user: self.user.name,
             input,
+            is_live,
             packet: own.packet,
+            sensor: self.observer.name,
+            start: time::parsed(&self.event.start),
+            conversation: Uid::parse(&own.conversation),
             outcome: own.login.outcome,
             outcome_reason: own.login.outcome_reason,
+            mechanism: own.login.mechanism,
+            connection: self.network.community_id,
+            validity: Validity::parse(&own.login.secret_validity),
+            is_doubtful: own.login.ambiguous || !own.login.context.is_empty(),
             fingerprint: own.login.fingerprint,
             secret_class: own.login.secret_class,
             offer: own.starttls.offer,
@@ -400,6 +475,7 @@ impl<'a> Raw<'a> {
             is_implicit_tls: own.implicit_tls,
             tls_version: [self.tls.version_protocol, self.tls.version],
             certificate,
+            banner: own.server.banner,
             server_software: own.server.software,
             client_software: own.client.software,
             coverage: own.coverage,

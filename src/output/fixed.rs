@@ -246,13 +246,14 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(name: Option<WireText<'_>>, is_live: bool) -> Self {
-        let (file, interface) = if is_live { (None, name) } else { (name, None) };
+    fn new(name: Option<WireText<'_>>, inputs: &Inputs) -> Self {
+        let (file, interface) = if inputs.is_live { (None, name) } else { (name, None) };
         let observer = Observer {
             kind: "sensor",
             vendor: "barewire",
             product: "barewire",
             version: env!("CARGO_PKG_VERSION"),
+            name: inputs.sensor.as_deref(),
             ingress: interface.map(|name| Ingress { interface: Name { name } }),
         };
         let log = file.map(|path| json::of(&Log { file: Path { path } }));
@@ -282,7 +283,7 @@ impl Places {
         self.known.entry(input).or_insert_with(|| {
             let name = inputs.names.get(input as usize).map(|name| WireText::from(name.as_str()));
             let short = name.clone().map(|name| fit::shortened(name, inputs.is_live));
-            [Place::new(name, inputs.is_live), Place::new(short, inputs.is_live)]
+            [Place::new(name, inputs), Place::new(short, inputs)]
         })
     }
 }

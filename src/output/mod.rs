@@ -20,13 +20,14 @@ mod json;
 mod ocsf;
 mod schema;
 mod sentence;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 mod time;
 pub mod verdict;
 mod written;
 
-pub use facts::{CertificateFact, Fact, FactKind, NoFact};
+pub use facts::{CertificateFact, Fact, FactKind, NoFact, Protection};
 pub use schema::SCHEMA;
 pub use written::{Form, Written};
 
@@ -35,6 +36,15 @@ use crate::finding::{Collected, Login, Session};
 /// Octets of a line with its line feed: rsyslog cuts at 8 KiB by default, and puts a header before it.
 pub const LINE_OCTETS: usize = 6000;
 
+/// Octets of a sensor's name: those of a host's in Linux.
+pub const SENSOR_OCTETS: usize = 64;
+
+/// Whether a sensor can be called so: it fits into every receiver's fields.
+#[must_use]
+pub fn is_sensor_name(text: &str) -> bool {
+    (1..=SENSOR_OCTETS).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_graphic())
+}
+
 /// Where packets came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
@@ -42,6 +52,8 @@ pub struct Inputs {
     pub names: Vec<String>,
     /// They are interfaces.
     pub is_live: bool,
+    /// What the sensor is called, see [`is_sensor_name`].
+    pub sensor: Option<String>,
 }
 
 /// A record to be written.

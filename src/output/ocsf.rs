@@ -183,6 +183,7 @@ fn metadata(written: &Written, rest: &mut Rest) -> Value {
         ("event_code", rest.take("/event/action")),
         ("log_name", rest.0.pointer("/event/dataset").cloned()),
         ("log_source", source),
+        ("log_provider", rest.take("/observer/name")),
         ("original_time", rest.0.pointer("/@timestamp").cloned()),
         ("is_truncated", rest.take("/barewire/truncated")),
     ]);

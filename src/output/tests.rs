@@ -349,9 +349,9 @@ fn findings() -> Vec<Collected> {
 }
 
 fn inputs() -> [Inputs; 3] {
-    let file = Inputs { names: vec!["captures/day1.pcap".to_owned()], is_live: false };
-    let odd_file = Inputs { names: vec!["\u{7f}\u{1b}[m\u{1f511}/".repeat(200)], is_live: false };
-    [file, odd_file, Inputs { names: vec!["eth1".to_owned()], is_live: true }]
+    let file = Inputs { names: vec!["captures/day1.pcap".to_owned()], is_live: false, sensor: None };
+    let odd_file = Inputs { names: vec!["\u{7f}\u{1b}[m\u{1f511}/".repeat(200)], is_live: false, sensor: None };
+    [file, odd_file, Inputs { names: vec!["eth1".to_owned()], is_live: true, sensor: Some("tap-1".to_owned()) }]
 }
 
 fn line(event: &Event<'_>, inputs: &Inputs) -> String {

@@ -2,7 +2,7 @@
 //!
 //! Records may be made by whoever can reach the network, so none of these grows beyond its limit, whatever they hold.
 
-use super::text::{NAME_CHARS, shown};
+use crate::page::text::{NAME_CHARS, shown};
 use foldhash::quality::RandomState;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;

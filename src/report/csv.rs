@@ -1,9 +1,10 @@
 //! What is to be done as a table for spreadsheets and ticket systems: one row, one thing to do (RFC 4180).
 
 use super::model::Model;
-use super::words::{protocol, server, time};
+use super::words::{protocol, server};
 use super::worklist::Worklist;
 use crate::finding::severity_name;
+use crate::page::words::time;
 use std::io::{self, Write};
 
 const COLUMNS: [&str; 17] = [

@@ -1,7 +1,7 @@
 //! The gravest findings by themselves, with where they stand in the capture.
 
-use super::text::{NAME_CHARS, SENTENCE_CHARS, shown, shown_path};
 use crate::output::Fact;
+use crate::page::text::{NAME_CHARS, SENTENCE_CHARS, shown, shown_path};
 use hashbrown::HashMap;
 use std::cmp::Reverse;
 use std::net::IpAddr;

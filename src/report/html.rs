@@ -3,17 +3,10 @@
 //!
 //! Whatever stands between tags goes through maud, which escapes it; what is not escaped is a constant of this file.
 
-use super::document::{Block, Cell, Chapter, Column, Document, Figure, Remedy, Table, Tone};
-use super::svg;
-use super::words::percent;
-use crate::finding::severity_name;
-use crate::ops::grouped;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::page::document::{Chapter, Document};
+use crate::page::html::{STYLE, block, hash};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest as _, Sha256};
 
-const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/sort.js");
 
 pub(super) fn render(document: &Document) -> String {
@@ -54,9 +47,8 @@ pub(super) fn render(document: &Document) -> String {
 
 /// Nothing is loaded, sent or framed; what may run or style is what stands here.
 fn policy() -> String {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
         hash(STYLE),
         hash(SCRIPT)
     )
@@ -85,129 +77,10 @@ fn chapter(chapter: &Chapter) -> Markup {
     }
 }
 
-/// `id` tells it from all others on the page.
-fn block(block: &Block, id: &str) -> Markup {
-    match block {
-        Block::Heading(title) => html! { h3 { (title) } },
-        Block::Text(text) => html! { p { (text) } },
-        Block::Notice(tone, text) => html! {
-            p class={ "notice " (tone_class(*tone)) } {
-                @match tone {
-                    Tone::Good | Tone::Plain => {},
-                    Tone::Warning => strong { "Note: " },
-                    Tone::Bad => strong { "Warning: " },
-                }
-                (text)
-            }
-        },
-        Block::List(items) => html! { ul { @for item in items { li { (item) } } } },
-        Block::Figures(all) => figures(all),
-        Block::Table(one) => table(one, id),
-        Block::Bars(bars) => svg::bars(bars, id),
-        Block::Flow(flow) => svg::flow(flow, id),
-        Block::Remedy(one) => remedy(one),
-    }
-}
-
-fn tone_class(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Good => "good",
-        Tone::Plain => "plain",
-        Tone::Warning => "warning",
-        Tone::Bad => "bad",
-    }
-}
-
-fn figures(figures: &[Figure]) -> Markup {
-    html! {
-        dl.figures {
-            @for figure in figures {
-                div class=(tone_class(figure.tone)) {
-                    dt { (figure.label) }
-                    dd { (figure.value) }
-                    dd.note { (figure.note) }
-                }
-            }
-        }
-    }
-}
-
-/// Wide tables scroll by themselves, by keyboard as well.
-fn table(table: &Table, id: &str) -> Markup {
-    html! {
-        div.scroll role="group" tabindex="0" aria-labelledby=(id) {
-            table {
-                caption { span id=(id) { (table.caption) } }
-                thead {
-                    tr {
-                        @for column in &table.columns {
-                            th scope="col" class=[class(column)] { (column.title) }
-                        }
-                    }
-                }
-                tbody {
-                    @for row in &table.rows {
-                        tr { @for (column, one) in table.columns.iter().zip(row) { (cell(column, one)) } }
-                    }
-                }
-            }
-        }
-        @if !table.note.is_empty() { p.note { (table.note) } }
-    }
-}
-
-fn cell(column: &Column, cell: &Cell) -> Markup {
-    let inner = content(cell);
-    html! {
-        @if column.is_name { th scope="row" class=[class(column)] { (inner) } } @else { td class=[class(column)] { (inner) } }
-    }
-}
-
-fn class(column: &Column) -> Option<&'static str> {
-    column.is_number.then_some("number").or(column.is_wide.then_some("wide"))
-}
-
-fn content(cell: &Cell) -> Markup {
-    match cell {
-        Cell::Empty => html! {},
-        Cell::Text(text) => html! { (text) },
-        Cell::Path(text) => html! { @for part in text.split_inclusive('/') { (part) wbr; } },
-        Cell::Time(text) => html! { span.time { (text) } },
-        Cell::Lines(lines) => html! { @if !lines.is_empty() { ul { @for line in lines { li { (line) } } } } },
-        Cell::Code(text) => html! { code { (text) } },
-        Cell::Number(number) => html! { (grouped(*number)) },
-        Cell::Share(part, whole) => html! { (percent(*part, *whole)) },
-        Cell::State(tone, text) => html! { span class={ "state " (tone_class(*tone)) } { (text) } },
-        Cell::Severity(0) => html! {},
-        Cell::Severity(severity) => {
-            let word = severity_name(*severity);
-            // By the number, so that it sorts by it.
-            html! { span class={ "severity " (word) } data-order=(severity) { (word) } }
-        }
-        Cell::Remedies(remedies) => html! {
-            ul { @for (at, what) in remedies { li { (what) " (" a href={ "#R" (at) } { "R" (at) } ")" } } }
-        },
-    }
-}
-
-fn remedy(remedy: &Remedy) -> Markup {
-    html! {
-        article.remedy #{ "R" (remedy.number) } {
-            h3 { "R" (remedy.number) " " (remedy.title) }
-            p { (remedy.concerns) }
-            pre tabindex="0" { code { (remedy.setting) } }
-            @if !remedy.test.is_empty() {
-                p { "To test:" }
-                pre tabindex="0" { code { (remedy.test) } }
-            }
-            @if !remedy.checked.is_empty() { p.note { "Tried with " (remedy.checked) "." } }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::document::{Bars, Block, Cell, Figure, Remedy, Table, Tone, name};
 
     #[test]
     fn styles_and_script_end_where_they_end() {
@@ -223,7 +96,7 @@ mod tests {
         let text = || hostile.to_owned();
         let table = Table {
             caption: text(),
-            columns: vec![super::super::document::name("A")],
+            columns: vec![name("A")],
             rows: vec![
                 vec![Cell::Text(text())],
                 vec![Cell::Code(text())],
@@ -238,7 +111,7 @@ mod tests {
         let remedy =
             Remedy { number: 1, title: text(), concerns: text(), setting: text(), test: text(), checked: text() };
         let figure = Figure { value: text(), label: text(), note: text(), tone: Tone::Bad };
-        let bars = super::super::document::Bars {
+        let bars = Bars {
             is_time: true,
             title: text(),
             description: text(),

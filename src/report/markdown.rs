@@ -1,9 +1,9 @@
 //! The page in Markdown, with tables as GitHub has them. Drawings are left out: each stands beside its table.
 
-use super::document::{Block, Cell, Document, Table, Tone};
-use super::words::percent;
 use crate::finding::severity_name;
 use crate::ops::grouped;
+use crate::page::document::{Block, Cell, Document, Table, Tone};
+use crate::page::words::percent;
 use std::fmt::Write as _;
 
 pub(super) fn render(document: &Document) -> String {
@@ -85,7 +85,7 @@ fn table(table: &Table, page: &mut String) {
 fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
-        Cell::Text(text) | Cell::Path(text) | Cell::Time(text) => plain(text),
+        Cell::Text(text) | Cell::Path(text) | Cell::Time(text) | Cell::Link(text, _) => plain(text),
         Cell::Lines(lines) => lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("<br>"),
         Cell::Code(text) => code(text),
         Cell::Number(number) => grouped(*number),

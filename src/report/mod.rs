@@ -8,20 +8,20 @@
 mod bounded;
 mod chapters;
 mod csv;
-mod document;
 mod evidence;
 mod html;
 mod markdown;
 mod model;
 mod read;
-mod svg;
-mod text;
 mod timeline;
 mod words;
 mod worklist;
 
 use model::Model;
+pub(crate) use read::LINE_OCTETS;
+
 use read::Given;
+pub(crate) use read::read;
 use std::io::{self, Write};
 use std::path::Path;
 use worklist::Worklist;
@@ -60,7 +60,7 @@ impl Report {
     ///
     /// Nothing of it could be read.
     pub fn read(&mut self, path: &Path) -> io::Result<Option<String>> {
-        let tally = read::read(path, &mut self.model)?;
+        let tally = read::read(path, |fact| self.model.add(fact))?;
         let complaint = tally.complaint();
         self.given.files.push(tally);
         Ok(complaint)

@@ -5,24 +5,16 @@
 
 use super::bounded::{Known, Least, Seen, Words};
 use super::evidence::Evidence;
-use super::text::{NAME_CHARS, SENTENCE_CHARS, shown, shown_path};
 use super::timeline::Timeline;
 use crate::finding::FindingId;
 use crate::mail::{PROTOCOLS, Protocol};
-use crate::output::{Fact, FactKind};
+use crate::output::{Fact, FactKind, Protection};
+use crate::page::text::{NAME_CHARS, SENTENCE_CHARS, shown, shown_path};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-
-/// Findings that are a credential in clear, once for each of their count.
-const DISCLOSURES: [FindingId; 4] = [
-    FindingId::CleartextPassword,
-    FindingId::CleartextBearerToken,
-    FindingId::CrackableAuthExchange,
-    FindingId::CleartextUnknownMechanism,
-];
 
 /// Records of which it is known whether they came before; 17 octets each.
 const IDS: usize = 1_800_000;
@@ -50,10 +42,9 @@ pub(super) const PLACES: usize = 32;
 /// Ways in which a session is protected: in clear, STARTTLS, TLS from the start, not known.
 pub(super) const PROTECTIONS: usize = 4;
 /// Their numbers.
-pub(super) const CLEAR: usize = 0;
-pub(super) const STARTTLS: usize = 1;
-pub(super) const IMPLICIT: usize = 2;
-pub(super) const UNKNOWN: usize = 3;
+pub(super) const CLEAR: usize = Protection::Clear as usize;
+pub(super) const STARTTLS: usize = Protection::Starttls as usize;
+pub(super) const IMPLICIT: usize = Protection::ImplicitTls as usize;
 
 /// A server: address, port and protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -411,7 +402,7 @@ impl Model {
             charge.distinct += distinct;
             charge.count = charge.count.saturating_add(news.count);
         }
-        if id.is_some_and(|id| DISCLOSURES.contains(&id)) {
+        if id.is_some_and(FindingId::is_disclosure) {
             self.disclose(fact, service, 0, news.count);
         }
     }
@@ -512,12 +503,7 @@ impl Model {
     }
 
     fn session(&mut self, fact: &Fact<'_>) {
-        let protection = match fact.is_tls {
-            Some(true) if fact.is_implicit_tls => IMPLICIT,
-            Some(true) => STARTTLS,
-            Some(false) if !fact.is_implicit_tls => CLEAR,
-            _ => UNKNOWN,
-        };
+        let protection = fact.protection() as usize;
         let protocol = fact.protocol.map_or(PROTOCOLS.len(), |protocol| protocol as usize);
         self.protocols[protocol][protection] += 1;
         self.timeline.add(fact.time, protocol, protection);

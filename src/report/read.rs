@@ -2,16 +2,15 @@
 //!
 //! A line that is no record is counted and left out; a file that ends in the middle counts as far as it goes.
 
-use super::model::Model;
-use super::text::{NAME_CHARS, SENTENCE_CHARS, shown, shown_path};
 use crate::capture::Compression;
 use crate::output::{Fact, NoFact};
+use crate::page::text::{NAME_CHARS, SENTENCE_CHARS, shown, shown_path};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Octets of a line. The sensor's own have 6,000; whoever carries them may add to them.
-const LINE_OCTETS: usize = 256 * 1024;
+/// Octets of a line; a longer one is passed over. The sensor's own have 6,000; whoever carries them may add to them.
+pub(crate) const LINE_OCTETS: usize = 256 * 1024;
 const BUFFER_OCTETS: usize = 256 * 1024;
 
 /// What was given to read.
@@ -22,7 +21,7 @@ pub(super) struct Given {
 
 /// What became of the lines of one input.
 #[derive(Default)]
-pub(super) struct FileTally {
+pub(crate) struct FileTally {
     pub(super) name: String,
     /// Those that are not empty.
     pub(super) lines: u64,
@@ -32,12 +31,12 @@ pub(super) struct FileTally {
     pub(super) foreign: u64,
     pub(super) long: u64,
     /// Why it was not read to its end; empty when it was.
-    pub(super) fault: String,
+    pub(crate) fault: String,
 }
 
 impl FileTally {
     /// One line for people when something was left out.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let left = self.unreadable + self.foreign + self.long;
         let mut parts = Vec::new();
         if left > 0 {
@@ -53,12 +52,12 @@ impl FileTally {
     }
 }
 
-/// Adds the records of a file, or of standard input for `-`.
+/// Shows the records of a file, or of standard input for `-`.
 ///
 /// # Errors
 ///
 /// Nothing of it could be read.
-pub(super) fn read(path: &Path, model: &mut Model) -> io::Result<FileTally> {
+pub(crate) fn read(path: &Path, mut take: impl FnMut(&Fact<'_>)) -> io::Result<FileTally> {
     let mut input = open(path)?;
     let name = if path == Path::new("-") {
         "standard input".to_owned()
@@ -70,7 +69,7 @@ pub(super) fn read(path: &Path, model: &mut Model) -> io::Result<FileTally> {
     loop {
         match next_line(&mut input, &mut line) {
             Ok(Next::End) => return Ok(tally),
-            Ok(Next::Line) => add(&line, model, &mut tally),
+            Ok(Next::Line) => add(&line, &mut take, &mut tally),
             Ok(Next::Long) => {
                 tally.lines += 1;
                 tally.long += 1;
@@ -84,7 +83,7 @@ pub(super) fn read(path: &Path, model: &mut Model) -> io::Result<FileTally> {
     }
 }
 
-fn add(line: &[u8], model: &mut Model, tally: &mut FileTally) {
+fn add(line: &[u8], take: &mut impl FnMut(&Fact<'_>), tally: &mut FileTally) {
     let line = line.trim_ascii();
     if line.is_empty() {
         return;
@@ -93,7 +92,7 @@ fn add(line: &[u8], model: &mut Model, tally: &mut FileTally) {
     match Fact::parse(line) {
         Ok(fact) => {
             tally.records[fact.kind as usize] += 1;
-            model.add(&fact);
+            take(&fact);
         }
         Err(NoFact::Unreadable) => tally.unreadable += 1,
         Err(NoFact::Foreign) => tally.foreign += 1,

@@ -4,14 +4,12 @@
 
 use super::model::PROTECTIONS;
 use crate::mail::PROTOCOLS;
+use crate::page::words::STEPS;
 use std::collections::BTreeMap;
 
 /// Sessions of one step, by protocol (the last are those that are not known) and by how they were protected.
 pub(super) type Step = [[u64; PROTECTIONS]; PROTOCOLS.len() + 1];
 
-/// Seconds of a step, each a whole number of those before. 64 bits of nanoseconds are six steps of the last kind.
-const LEVELS: [u64; 12] =
-    [1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_400, 364 * 86_400, 3640 * 86_400, 36_400 * 86_400];
 /// Steps that are kept: a day by minutes; 2 MiB.
 const KEPT: usize = 1440;
 
@@ -25,7 +23,7 @@ pub(super) struct Timeline {
 impl Timeline {
     /// One session, at `time` nanoseconds since 1970.
     pub(super) fn add(&mut self, time: u64, protocol: usize, protection: usize) {
-        let at = time / 1_000_000_000 / LEVELS[self.level];
+        let at = time / 1_000_000_000 / STEPS[self.level];
         self.steps.entry(at).or_default()[protocol][protection] += 1;
         if self.steps.len() > KEPT {
             self.coarsen();
@@ -33,8 +31,8 @@ impl Timeline {
     }
 
     fn coarsen(&mut self) {
-        let Some(next) = LEVELS.get(self.level + 1) else { return };
-        let factor = next / LEVELS[self.level];
+        let Some(next) = STEPS.get(self.level + 1) else { return };
+        let factor = next / STEPS[self.level];
         self.level += 1;
         for (at, step) in std::mem::take(&mut self.steps) {
             let sum = self.steps.entry(at / factor).or_default();
@@ -52,10 +50,10 @@ impl Timeline {
             (Some((first, _)), Some((last, _))) => last - first + 1,
             _ => 0,
         };
-        while span(&all) > most as u64 && all.level + 1 < LEVELS.len() {
+        while span(&all) > most as u64 && all.level + 1 < STEPS.len() {
             all.coarsen();
         }
-        let seconds = LEVELS[all.level];
+        let seconds = STEPS[all.level];
         let first = all.steps.keys().next().copied().unwrap_or_default();
         let each = (first..first + span(&all).min(most as u64))
             .map(|at| (at * seconds, all.steps.get(&at).map(|step| **step).unwrap_or_default()));

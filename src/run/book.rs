@@ -8,7 +8,7 @@ use crate::engine::Settings;
 use crate::finding::{Collected, Collector, Correlator, Coverage, FindingId, Login, Policy, Record, Session};
 use crate::mail::{PROTOCOLS, Protocol, Reason};
 use crate::ops::{FindingLine, NAMED_USERS, SessionLine};
-use crate::output::Event;
+use crate::output::{Event, Protection};
 use crate::run::Failure;
 use crate::wire::{Endpoint, PacketRef};
 use foldhash::fast::RandomState;
@@ -84,22 +84,8 @@ impl Hashes {
     }
 }
 
-/// How a connection was protected, in the order of [`crate::ops::metrics::TRANSPORTS`].
-#[derive(Clone, Copy)]
-enum Protection {
-    Clear,
-    Starttls,
-    ImplicitTls,
-    Unknown,
-}
-
 fn protection(session: &Session) -> Protection {
-    match session.is_tls {
-        Some(true) if session.is_implicit_tls => Protection::ImplicitTls,
-        Some(true) => Protection::Starttls,
-        Some(false) if !session.is_implicit_tls => Protection::Clear,
-        _ => Protection::Unknown,
-    }
+    Protection::of(session.is_tls, session.is_implicit_tls)
 }
 
 impl Tally {

@@ -55,7 +55,7 @@ pub(super) struct Outlets {
 }
 
 impl Outlets {
-    fn counts(&self) -> Vec<SinkCounts> {
+    pub(super) fn counts(&self) -> Vec<SinkCounts> {
         let output = (!self.has_no_output).then(|| self.of_output());
         output.into_iter().chain(self.posts.iter().map(|post| post.counts())).collect()
     }
@@ -217,8 +217,8 @@ impl Gauges {
         sum
     }
 
-    /// The page of metrics as it is now. Each lock is held for a copy only.
-    pub(super) fn page(&self) -> String {
+    /// Packets by interface, whichever of its threads had them.
+    pub(super) fn interfaces(&self) -> Vec<InterfaceCounts> {
         let mut interfaces: Vec<InterfaceCounts> = Vec::new();
         for capture in &self.captures {
             let Taken { captured, received, dropped_by_kernel, dropped } = Self::taken([capture]);
@@ -232,11 +232,21 @@ impl Gauges {
             sum.dropped_by_kernel += dropped_by_kernel;
             sum.dropped += dropped;
         }
-        let last_packet = self.captures.iter().map(|capture| capture.last_packet.load(Ordering::Relaxed)).max();
+        interfaces
+    }
+
+    /// When the last packet came; 0 before the first.
+    pub(super) fn last_packet(&self) -> Timestamp {
+        let times = self.captures.iter().map(|capture| capture.last_packet.load(Ordering::Relaxed));
+        Timestamp(times.max().unwrap_or(0))
+    }
+
+    /// The page of metrics as it is now. Each lock is held for a copy only.
+    pub(super) fn page(&self) -> String {
         render(&Snapshot {
             started: self.started,
-            last_packet: Timestamp(last_packet.unwrap_or(0)),
-            interfaces,
+            last_packet: self.last_packet(),
+            interfaces: self.interfaces(),
             counters: self.counters(),
             records: self.outlets.scores.counts(),
             sinks: self.outlets.counts(),

@@ -56,16 +56,12 @@ impl LiveBook {
                 Record::Login(login) => {
                     self.tally.login(&login);
                     self.correlator.login(&login);
-                    if self.kinds.logins {
-                        sink.write(&Event::Login(&login))?;
-                    }
+                    put(&Event::Login(&login), self.kinds.logins, sink)?;
                 }
                 Record::Session(session) => {
                     self.tally.session(&session);
                     self.correlator.session(&session);
-                    if self.kinds.sessions {
-                        sink.write(&Event::Session(&session))?;
-                    }
+                    put(&Event::Session(&session), self.kinds.sessions, sink)?;
                 }
             }
         }
@@ -89,10 +85,10 @@ impl LiveBook {
         if !waits && (new.is_some() || !is_once) {
             self.tally.scores.finding(series);
         }
-        match new.filter(|_| self.kinds.findings && !waits) {
+        match new.filter(|_| !waits) {
             Some(mut new) => {
                 new.accept(&self.policy.baseline);
-                sink.write(&Event::Finding(&new))
+                put(&Event::Finding(&new), self.kinds.findings, sink)
             }
             None => Ok(()),
         }
@@ -137,6 +133,15 @@ impl LiveBook {
     }
 }
 
+/// Writes a record if such are wanted; the page has it in either case.
+fn put(event: &Event<'_>, is_wanted: bool, sink: &mut Sink) -> Result<(), Failure> {
+    if is_wanted {
+        return sink.write(event);
+    }
+    sink.show(event);
+    Ok(())
+}
+
 /// Writes a finding if there is more to tell than there was. Whether there was.
 fn write_again(collected: &Collected, kinds: Kinds, tally: &Tally, sink: &mut Sink) -> Result<bool, Failure> {
     let waits = waits_for_the_end(&collected.finding);
@@ -148,9 +153,7 @@ fn write_again(collected: &Collected, kinds: Kinds, tally: &Tally, sink: &mut Si
     if waits {
         tally.scores.all_of(collected);
     }
-    if kinds.findings {
-        sink.write(&Event::Finding(collected))?;
-    }
+    put(&Event::Finding(collected), kinds.findings, sink)?;
     Ok(true)
 }
 

@@ -1,21 +1,27 @@
 //! Wires sources, engines and outputs for a command. Alone starts threads for them and reads clocks.
 
+mod archive;
 mod book;
 mod confine;
+mod correlate;
 mod delivery;
 mod documents;
 mod evidence;
 #[cfg(feature = "live")]
 mod file;
+mod follow;
 #[cfg(feature = "live")]
 mod gauges;
 #[cfg(feature = "live")]
 mod health;
-#[cfg(feature = "live")]
 mod listener;
 #[cfg(feature = "live")]
 mod live_book;
+#[cfg(feature = "live")]
+mod look;
 mod metrics;
+#[cfg(feature = "live")]
+mod pages;
 mod post;
 mod replay;
 mod report;
@@ -25,10 +31,14 @@ mod reporter;
 mod rotate;
 mod scores;
 mod sink;
+mod telling;
+mod ui;
 mod waiting;
 #[cfg(feature = "live")]
 mod watch;
 
+pub use archive::{FinishJob, MapJob, PlanJob, Planned, ReduceJob, finish, map, plan, reduce};
+pub use correlate::{CorrelateJob, correlate};
 pub use documents::Documents;
 #[cfg(feature = "live")]
 pub use health::Alarms;
@@ -38,6 +48,7 @@ pub use report::{ReportJob, report};
 pub use reporter::MetricsOptions;
 #[cfg(feature = "live")]
 pub use rotate::Rotation;
+pub use ui::{UiJob, UiOptions, ui};
 #[cfg(feature = "live")]
 pub use watch::{Reloaded, WatchJob, watch};
 
@@ -46,6 +57,7 @@ use crate::ops::{Summary, counted, one_line};
 use crate::wire::{Skip, Timestamp};
 use book::Tally;
 use std::fmt;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -140,6 +152,24 @@ fn refuse_overwriting<'a>(
     Ok(())
 }
 
+/// Writes FILE anew, or standard output, whose reader may have seen enough.
+fn write_out(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let to = |out: &mut dyn Write| {
+        let mut out = BufWriter::new(out);
+        write(&mut out).and_then(|()| out.flush())
+    };
+    let Some(path) = path else {
+        return match to(&mut io::stdout().lock()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::output(format!("writing standard output: {error}")))
+            }
+            _ => Ok(()),
+        };
+    };
+    let written = std::fs::File::create(path).and_then(|mut file| to(&mut file));
+    written.map_err(|error| Failure::output(format!("{}: {error}", path.display())))
+}
+
 /// Where a path leads, whether there is a file yet or not.
 fn place(path: &Path) -> PathBuf {
     let in_folder = || {
@@ -198,6 +228,8 @@ struct Intake {
     damaged: Vec<String>,
     /// Inputs of which nothing could be read.
     unreadable: Vec<String>,
+    /// Connections of which an archive does not hold what would have been looked at.
+    missed: Vec<String>,
     elapsed: Duration,
 }
 
@@ -236,6 +268,10 @@ fn status(judging: &Judging, tally: &Tally, intake: &Intake) -> (u8, String) {
 }
 
 fn incomplete(judging: &Judging, tally: &Tally, intake: &Intake) -> Option<String> {
+    // Gaps may come of that.
+    if !intake.missed.is_empty() {
+        return Some("packets that would have been looked at are not in the archive".to_owned());
+    }
     let per_cent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
     let gaps = per_cent(tally.incomplete_sessions, tally.sessions());
     if gaps > judging.max_loss_percent {
@@ -294,6 +330,7 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
             .unreadable
             .iter()
             .chain(&intake.damaged)
+            .chain(&intake.missed)
             .cloned()
             .chain(unread)
             .chain(others)

@@ -1,20 +1,18 @@
 //! Saved captures through the engines: on one thread, or over a pipeline to several.
 
-use super::book::Book;
 use super::confine::confine;
 use super::documents::Documents;
 use super::evidence;
-use super::metrics::{PageFile, page_of_replay};
 use super::post::Posts;
-use super::sink::Sink;
-use super::{Failure, Intake, Judging, Kinds, now, refuse_overwriting, status, summary};
+use super::telling::{Read, Telling};
+use super::{Failure, Judging, Kinds, now, refuse_overwriting};
 use crate::capture::{Access, FileSet};
 use crate::engine::{Counters, Engine, Settings};
 use crate::finding::Record;
 use crate::ops::Progress;
 use crate::ops::console::{self, Level};
 use crate::ops::sandbox::Needs;
-use crate::output::{Form, Inputs};
+use crate::output::Form;
 use crate::pipeline::{self, Overflow};
 use crate::sink::Receiver;
 use crate::wire::Timestamp;
@@ -22,7 +20,7 @@ use crossbeam_channel::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What `replay` is asked to do.
 pub struct ReplayJob {
@@ -42,6 +40,8 @@ pub struct ReplayJob {
     pub output: Option<PathBuf>,
     /// Where records go besides; only there, where there is no output.
     pub receivers: Vec<Receiver>,
+    /// What records call this sensor.
+    pub sensor: Option<String>,
     /// How records are written; `None`: only documents are.
     pub form: Option<Form>,
     /// Made of all findings in the end.
@@ -53,9 +53,6 @@ pub struct ReplayJob {
     /// Rights are given up before the first octet is looked at.
     pub is_sandboxed: bool,
 }
-
-/// How long a replay waits for receivers of which none confirms anything.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Frames between two looks at the clock.
 const PROGRESS_EVERY: u64 = 16 * 1024;
@@ -95,62 +92,23 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
         }
         return Err(Failure::input(why));
     }
-    let kept = job.files.iter().chain(&job.output).chain(&job.read).map(PathBuf::as_path);
-    let metrics_file = job.metrics_file.as_deref().map(|path| PageFile::open(path, kept)).transpose()?;
-    let mut sink =
-        Sink::open(job.output.as_deref(), Inputs { names: inputs.clone(), is_live: false }, job.form, posts)?;
-    sink.verdict = job.documents.verdict(&job.judging, &inputs);
-    sink.start()?;
-    let mut book = Book::new(job.kinds, &job.settings, inputs);
-    book.evidence = job.evidence.as_ref().map(|_| evidence::Wanted::default());
+    let mut telling = Telling::open(job, posts, inputs, (began, started))?;
     let mut watcher = Watcher::new(began, console::tells(Level::Info));
     let run = || match job.workers {
-        0 => inline(job, &mut files, &mut book, &mut sink, &mut watcher),
-        workers => threaded(job, workers, &mut files, &mut book, &mut sink, &mut watcher),
+        0 => inline(job, &mut files, &mut telling, &mut watcher),
+        workers => threaded(job, workers, &mut files, &mut telling, &mut watcher),
     };
     let (counters, captured) =
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Failure::fault("capture-0")))?;
-    book.finish(&mut sink)?;
     watcher.progress.finish();
-    let undelivered = sink.finish(PATIENCE)?;
-    let (damaged, unreadable): (Vec<_>, Vec<_>) = files.problems().iter().partition(|problem| problem.opened);
+    let (damaged, unreadable) = files.problems().iter().partition(|problem| problem.opened);
     let lines = |problems: Vec<&crate::capture::Problem>| problems.iter().map(ToString::to_string).collect();
-    let intake = Intake {
-        counters,
-        captured,
-        dropped: 0,
-        dropped_by_kernel: 0,
-        damaged: lines(damaged),
-        unreadable: lines(unreadable),
-        elapsed: began.elapsed(),
-    };
-    intake.check()?;
-    undelivered.iter().for_each(|line| console::error(line));
-    let undelivered = undelivered.first().map(|_| (5, "not every record could be delivered".to_owned()));
-    let status = undelivered.unwrap_or_else(|| status(&job.judging, &book.tally, &intake));
-    let code = status.0;
-    let problems = || intake.unreadable.iter().chain(&intake.damaged).cloned().collect();
-    let verdict = sink.verdict.take();
-    let mut unwritten = verdict.and_then(|verdict| job.documents.write(verdict, status.clone(), problems()).err());
-    if let Some((wanted, folder)) = book.evidence.take().zip(job.evidence.as_deref()) {
-        unwritten = wanted.write(folder, &job.files).err().or(unwritten);
-    }
-    if console::tells(Level::Info) {
-        console::block(&summary(&book.tally, &intake, status).render(console::is_coloured()));
-    } else {
-        intake.unreadable.iter().chain(&intake.damaged).for_each(|problem| console::error(problem));
-    }
-    console::debug(&format!("{:?}", intake.counters));
-    if let Some(file) = metrics_file {
-        let Intake { counters, captured, .. } = intake;
-        let scores = &book.tally.scores;
-        file.write(&page_of_replay(started, files.clock(), captured, counters, scores, sink.counts()))?;
-    }
-    unwritten.map_or(Ok(code), Err)
+    let (damaged, unreadable) = (lines(damaged), lines(unreadable));
+    telling.conclude(job, Read { counters, captured, damaged, unreadable, missed: Vec::new(), clock: files.clock() })
 }
 
 /// What the sandbox must leave: the captures, which are opened when their time comes, and the output.
-fn needs(job: &ReplayJob, posts: &Posts) -> Needs {
+pub(super) fn needs(job: &ReplayJob, posts: &Posts) -> Needs {
     // Of a folder given by mistake nothing is read.
     let read = job.files.iter().filter(|path| !path.is_dir()).cloned().collect();
     let mut needs = Needs { opens_files_of_others: true, read, ..Needs::default() };
@@ -192,8 +150,7 @@ impl Watcher {
 fn inline(
     job: &ReplayJob,
     files: &mut FileSet,
-    book: &mut Book,
-    sink: &mut Sink,
+    telling: &mut Telling,
     watcher: &mut Watcher,
 ) -> Result<(Counters, u64), Failure> {
     let mut engine = Engine::new(job.settings.clone());
@@ -202,11 +159,11 @@ fn inline(
     while let Some(frames) = files.next_frames() {
         captured += frames.count();
         engine.push_all(frames.iter(), &mut records);
-        book.add(&mut records, sink)?;
+        telling.add(&mut records)?;
         watcher.tick(files, captured);
     }
     engine.finish(&mut records);
-    book.add(&mut records, sink)?;
+    telling.add(&mut records)?;
     Ok((*engine.counters(), captured))
 }
 
@@ -214,8 +171,7 @@ fn threaded(
     job: &ReplayJob,
     workers: usize,
     files: &mut FileSet,
-    book: &mut Book,
-    sink: &mut Sink,
+    telling: &mut Telling,
     watcher: &mut Watcher,
 ) -> Result<(Counters, u64), Failure> {
     let (mut dispatchers, feeds) = pipeline::channels(1, workers, Overflow::Wait);
@@ -248,7 +204,7 @@ fn threaded(
         drop(send);
         let writer = thread::Builder::new()
             .name("output".to_owned())
-            .spawn_scoped(scope, move || receive.iter().try_for_each(|mut records| book.add(&mut records, sink)));
+            .spawn_scoped(scope, move || receive.iter().try_for_each(|mut records| telling.add(&mut records)));
         let writer = writer.map_err(|error| Failure::usage(format!("starting a thread: {error}")))?;
         let mut captured = 0;
         while let Some((frame, map)) = files.next_with_map() {

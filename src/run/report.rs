@@ -1,11 +1,10 @@
 //! Runs `report`: records in, a page out. One thread, no clock.
 
 use super::confine::confine;
-use super::{Failure, refuse_overwriting};
+use super::{Failure, refuse_overwriting, write_out};
 use crate::ops::console::{self, Level};
 use crate::ops::sandbox::Needs;
 use crate::report::{Format, Report};
-use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 /// What to do.
@@ -27,7 +26,7 @@ pub struct ReportJob {
 /// One line: an input cannot be read or none has a record, or the output cannot be written.
 pub fn report(job: &ReportJob) -> Result<u8, Failure> {
     refuse_overwriting(&job.files, &job.output)?;
-    confine(job.is_sandboxed.then(|| needs(job)).as_ref(), Level::Debug)?;
+    confine(job.is_sandboxed.then(|| needs_of(&job.files, job.output.as_ref())).as_ref(), Level::Debug)?;
     let mut report = Report::default();
     for path in &job.files {
         let complaint = report.read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
@@ -38,43 +37,26 @@ pub fn report(job: &ReportJob) -> Result<u8, Failure> {
     if report.is_empty() {
         return Err(nothing(&job.files));
     }
-    write(&report, job).map(|()| 0)
+    write_out(job.output.as_deref(), |out| report.write(job.format, out)).map(|()| 0)
 }
 
 /// What the sandbox must leave. The output is opened after the last input was read.
-fn needs(job: &ReportJob) -> Needs {
+pub(super) fn needs_of(files: &[PathBuf], output: Option<&PathBuf>) -> Needs {
     // Of a folder given by mistake nothing is read.
-    let read = job.files.iter().filter(|path| !path.is_dir()).cloned().collect();
+    let read = files.iter().filter(|path| !path.is_dir()).cloned().collect();
     let mut needs = Needs { opens_files_of_others: true, read, ..Needs::default() };
-    if let Some(output) = &job.output {
+    if let Some(output) = output {
         needs.write_once(output);
     }
     needs
 }
 
-fn nothing(files: &[PathBuf]) -> Failure {
+/// No file has a record.
+pub(super) fn nothing(files: &[PathBuf]) -> Failure {
     let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     Failure::input(format!(
         "{}: no record in it; 'barewire replay --records findings,logins,sessions -o RECORDS.ndjson CAPTURE' writes records, \
          which must be in the form ecs",
         names.join(", ")
     ))
-}
-
-fn write(report: &Report, job: &ReportJob) -> Result<(), Failure> {
-    let to = |out: &mut dyn Write| {
-        let mut out = BufWriter::new(out);
-        report.write(job.format, &mut out).and_then(|()| out.flush())
-    };
-    match &job.output {
-        None => match to(&mut io::stdout().lock()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::output(format!("writing standard output: {error}")))
-            }
-            _ => Ok(()),
-        },
-        Some(path) => std::fs::File::create(path)
-            .and_then(|mut file| to(&mut file))
-            .map_err(|error| Failure::output(format!("{}: {error}", path.display()))),
-    }
 }

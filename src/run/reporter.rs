@@ -2,8 +2,9 @@
 
 use super::Failure;
 use super::gauges::Gauges;
-use super::listener::{Listener, Pages};
+use super::listener::Listener;
 use super::metrics::PageFile;
+use super::pages::{CONNECTIONS, Pages};
 use super::{locked, spawn};
 use crate::ops::console;
 use std::net::SocketAddr;
@@ -36,7 +37,8 @@ impl Reporter {
     /// `output`: the records' file, which no page may replace.
     pub(super) fn open(options: &MetricsOptions, output: Option<&Path>) -> Result<Self, Failure> {
         let file = options.file.as_deref().map(|path| PageFile::open(path, output)).transpose()?;
-        let listener = options.listen.map(Listener::bind).transpose()?;
+        let listener =
+            options.listen.map(|address| Listener::bind(address, "--metrics-listen", CONNECTIONS, None)).transpose()?;
         Ok(Self { listener, file: Arc::new(Mutex::new(file)), gauges: None })
     }
 
@@ -47,7 +49,7 @@ impl Reporter {
             console::info(&format!("metrics at http://{}/metrics", listener.address()));
             let gauges = Arc::clone(gauges);
             spawn("metrics", move || {
-                listener.serve(&Pages { metrics: &|| gauges.page(), health: &gauges.health });
+                listener.serve(&mut Pages { metrics: &|| gauges.page(), health: &gauges.health });
             })?;
         }
         if locked(&self.file).is_some() {

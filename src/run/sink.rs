@@ -9,7 +9,7 @@ use super::post::Posts;
 use super::scores::SinkScore;
 use super::waiting::Rank;
 #[cfg(feature = "live")]
-use super::{Rotation, delivery::Score, file::LiveFile, gauges::OutputGauge, now};
+use super::{Rotation, delivery::Score, file::LiveFile, gauges::OutputGauge, look::Feed, now};
 use crate::ops::metrics::SinkCounts;
 #[cfg(feature = "live")]
 use crate::ops::{console, sandbox::Needs};
@@ -35,6 +35,9 @@ pub(super) struct Sink {
     lines: u64,
     /// Collects what documents are made from.
     pub(super) verdict: Option<Verdict>,
+    /// The page of a live capture.
+    #[cfg(feature = "live")]
+    pub(super) page: Option<Feed>,
     is_closed: bool,
     /// Lines of which it is not known yet whether they can be written.
     waiting: u64,
@@ -141,6 +144,8 @@ impl Sink {
             line: Vec::new(),
             lines: 0,
             verdict: None,
+            #[cfg(feature = "live")]
+            page: None,
             is_closed: false,
             waiting: 0,
             score: Arc::new(SinkScore::new(if path.is_some() { "file" } else { "stdout" })),
@@ -158,6 +163,10 @@ impl Sink {
         self.encoder.encode(event, &mut self.line);
         if let (Some(verdict), Event::Finding(collected)) = (&mut self.verdict, event) {
             verdict.finding(collected.finding.severity, &self.line);
+        }
+        #[cfg(feature = "live")]
+        if let Some(page) = &self.page {
+            page.put(&self.line);
         }
         self.posts.put(rank(event), &self.line);
         if self.out.is_some() {
@@ -179,6 +188,16 @@ impl Sink {
                 self.lines += 1;
                 Ok(())
             }
+        }
+    }
+
+    /// Puts a record on the page only, which no receiver wants.
+    #[cfg(feature = "live")]
+    pub(super) fn show(&mut self, event: &Event<'_>) {
+        if let Some(page) = &self.page {
+            self.line.clear();
+            self.encoder.encode(event, &mut self.line);
+            page.put(&self.line);
         }
     }
 

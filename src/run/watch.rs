@@ -7,9 +7,11 @@ use super::confine::confine;
 use super::gauges::{CaptureGauge, Gauges, Outlets, Taken};
 use super::health::{Alarms, Health};
 use super::live_book::LiveBook;
+use super::look::{Feed, Look};
 use super::post::Posts;
 use super::reporter::{MetricsOptions, Reporter};
 use super::sink::Sink;
+use super::ui::{Page, UiOptions};
 use super::{Failure, Intake, Judging, Kinds, Rotation, locked, now, spawn, status, summary};
 use crate::capture::live::{Live, LiveError, LiveOptions, Waker, try_filter};
 use crate::engine::{Counters, Engine, Ports, Settings};
@@ -57,6 +59,8 @@ pub struct WatchJob {
     pub receivers: Vec<sink::Receiver>,
     /// How records are written.
     pub form: Form,
+    /// What records call this sensor.
+    pub sensor: Option<String>,
     /// When that file is put away and a new one begun.
     pub rotation: Rotation,
     /// Between two looks at the statistics; zero: only at the end.
@@ -75,6 +79,8 @@ pub struct WatchJob {
     pub reload: Box<dyn FnMut() -> Result<Reloaded, Failure>>,
     /// Where metrics can be read.
     pub metrics: MetricsOptions,
+    /// Where the page for people is.
+    pub ui: Option<UiOptions>,
     /// Rights are given up before the first packet is looked at.
     pub is_sandboxed: bool,
     /// How things stand is drawn on a terminal.
@@ -140,12 +146,15 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
     // What stands in records is the interface, whichever of its threads saw the packet.
     let inputs: Vec<String> =
         job.live.iter().flat_map(|live| std::iter::repeat_n(live.interface.clone(), job.fanout)).collect();
-    let input = Inputs { names: inputs.clone(), is_live: true };
+    let input = Inputs { names: inputs.clone(), is_live: true, sensor: job.sensor.clone() };
     let receivers = std::mem::take(&mut job.receivers);
     let mut sink = Sink::open_live(job.output.as_deref(), input, job.form, job.rotation, Posts::open(receivers)?)?;
     let mut reporter = Reporter::open(&job.metrics, job.output.as_deref())?;
+    let page = job.ui.take().map(Page::open).transpose()?;
+    let (feed, shown) = page.as_ref().map(|_| Feed::new()).unzip();
+    sink.page.clone_from(&feed);
     let notifier = Notifier::from_environment();
-    confine(needs(&job, &lives, &sink)?.as_ref(), Level::Info)?;
+    confine(needs(&job, &lives, &sink, page.is_some())?.as_ref(), Level::Info)?;
     sink.start()?;
     let book = LiveBook::new(job.kinds, &job.settings, inputs.clone());
     let outlets = Outlets {
@@ -187,6 +196,11 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         captures.push(spawn(&format!("capture-{at}"), move || capture(live, dispatcher, &gauges, at, &events))?);
     }
     reporter.start(&gauges)?;
+    if let (Some(page), Some(feed), Some(shown)) = (page, feed, shown) {
+        console::info(&format!("page at {}", page.address()));
+        let mut look = Look::new(Arc::clone(&gauges), feed, began);
+        spawn("ui", move || page.serve(shown, move || look.source()))?;
+    }
     let started = start_line(&job, &gauges);
     console::info(&started);
     notifier.ready(&started);
@@ -217,6 +231,7 @@ pub fn watch(mut job: WatchJob) -> Result<u8, Failure> {
         dropped_by_kernel,
         damaged: Vec::new(),
         unreadable: Vec::new(),
+        missed: Vec::new(),
         elapsed: began.elapsed(),
     };
     intake.check()?;
@@ -272,7 +287,7 @@ fn open(job: &WatchJob) -> Result<Vec<Live>, Failure> {
 
 /// What the sandbox must leave: the output's folder, and the statistics of the interfaces, which libpcap opens anew for
 /// every look. The captures are open; they could send as well.
-fn needs(job: &WatchJob, lives: &[Live], sink: &Sink) -> Result<Option<Needs>, Failure> {
+fn needs(job: &WatchJob, lives: &[Live], sink: &Sink, has_page: bool) -> Result<Option<Needs>, Failure> {
     if !job.is_sandboxed {
         return Ok(None);
     }
@@ -280,7 +295,7 @@ fn needs(job: &WatchJob, lives: &[Live], sink: &Sink) -> Result<Option<Needs>, F
     let mut needs = Needs {
         user: User::choose(job.user.as_deref()).map_err(Failure::usage)?,
         read: job.live.iter().map(statistics).collect(),
-        accepts: job.metrics.listen.is_some(),
+        accepts: job.metrics.listen.is_some() || has_page,
         receive_only: lives.iter().map(Live::descriptor).collect(),
         ..Needs::default()
     };

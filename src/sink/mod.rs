@@ -18,9 +18,16 @@ pub mod syslog;
 pub mod tls;
 pub(crate) mod torn;
 
+pub use private::secret;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The name of this machine; empty where it cannot be had. To be read before the sandbox, as all files.
+pub(crate) fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
 
 /// A record on its way to a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -35,8 +35,8 @@ pub(super) fn read(path: &Path, what: &str, largest: usize) -> Result<Zeroizing<
 ///
 /// # Errors
 ///
-/// Those of [`read`], or nothing is in it.
-pub(super) fn secret(path: &Path, what: &str, largest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+/// It cannot be read, others can read it, it is larger, or nothing is in it: one line that names the file and says what helps.
+pub fn secret(path: &Path, what: &str, largest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut content = read(path, what, largest)?;
     while content.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
         content.pop();

@@ -204,8 +204,7 @@ impl Session {
 
     fn send(&mut self, frames: &[u8], dialer: &Dialer) -> Result<(), String> {
         self.stream.allow(SLICES);
-        let written = self.stream.write_all(frames).and_then(|()| self.stream.flush());
-        written.map_err(|error| dialer.words(&error))
+        self.stream.send(frames).map_err(|error| dialer.words(&error))
     }
 
     /// The next answer, for which the server has all of the patience.

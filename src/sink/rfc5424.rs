@@ -3,6 +3,7 @@
 //! The message is the record in pure ASCII, which is MSG-ANY: RFC 5424 §6.4 asks for a byte order mark before UTF-8, and
 //! rsyslog's JSON parser fails on one.
 
+use super::host_name;
 use super::net::printable;
 use crate::output::{Form, Written};
 use std::io::Write as _;
@@ -64,9 +65,7 @@ impl Messages {
         if usize::from(options.facility) >= FACILITIES.len() {
             return Err(format!("facility {}: there are 0 to 23", options.facility));
         }
-        // To be read before the sandbox, as all files.
-        let own = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let hostname = options.hostname.clone().unwrap_or_else(own);
+        let hostname = options.hostname.clone().unwrap_or_else(host_name);
         Ok(Self {
             facility: options.facility,
             hostname: header(hostname.trim(), LONGEST_HOSTNAME),

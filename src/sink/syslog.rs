@@ -174,7 +174,7 @@ fn send(
         }
     };
     open.allow(SLICES);
-    let written = open.write_all(&frames).and_then(|()| open.flush()).and_then(|()| open.poll_closed());
+    let written = open.send(&frames).and_then(|()| open.poll_closed());
     written.map_err(|error| dialer.words(&error))?;
     for (at, _) in messages {
         fates[*at] = Fate::Delivered;

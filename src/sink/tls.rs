@@ -7,7 +7,9 @@ use super::net::{Address, SLICES, Timed};
 use super::{TlsOptions, private};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
+};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -35,9 +37,9 @@ pub fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, String> {
         (None, None) => builder.with_no_client_auth(),
         (Some(certificate), Some(key)) => {
             let chain = certificates(certificate)?;
-            builder.with_client_auth_cert(chain, private_key(key)?).map_err(|error| {
-                format!("{}: not the certificate of key {}: {error}", certificate.display(), key.display())
-            })?
+            builder
+                .with_client_auth_cert(chain, private_key(key)?)
+                .map_err(|error| not_its_key(certificate, key, &error))?
         }
         (Some(certificate), None) => return Err(format!("{}: a certificate needs its key", certificate.display())),
         (None, Some(key)) => return Err(format!("{}: a key needs its certificate", key.display())),
@@ -86,6 +88,25 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(&content).map_err(|_| {
         format!("{}: no private key in it that can be read; it must be PEM, without a passphrase", path.display())
     })
+}
+
+/// What a server of TLS shows: TLS 1.2 at least; whoever comes is asked for no certificate.
+///
+/// # Errors
+///
+/// A file cannot be read or does not hold what it should: one line that names it and says what helps.
+pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth();
+    let config = builder.with_single_cert(certificates(certificate)?, private_key(key)?);
+    config.map(Arc::new).map_err(|error| not_its_key(certificate, key, &error))
+}
+
+fn not_its_key(certificate: &Path, key: &Path, error: &rustls::Error) -> String {
+    format!("{}: not the certificate of key {}: {error}", certificate.display(), key.display())
 }
 
 /// What is shown and trusted, as it was read last.
@@ -178,14 +199,18 @@ impl Dialer {
 
     /// What went wrong, in one line that says what helps where that is known.
     pub(super) fn words(&self, error: &io::Error) -> String {
+        use io::ErrorKind as Kind;
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match (inner, error.kind()) {
             (Some(inner), _) => self.tls_words(inner),
-            (None, io::ErrorKind::TimedOut) => format!("nothing within {:?}", self.patience),
-            (None, io::ErrorKind::UnexpectedEof) if self.tls.is_some() => {
-                "it closed the connection, which is also some servers' way to refuse a certificate".to_owned()
+            (None, Kind::TimedOut) => format!("nothing within {:?}", self.patience),
+            // What it had not read when it closed makes a reset of that.
+            (None, kind @ (Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe)) => {
+                let done = if kind == Kind::UnexpectedEof { "closed" } else { "reset" };
+                let reason =
+                    if self.tls.is_some() { ", which is also some servers' way to refuse a certificate" } else { "" };
+                format!("it {done} the connection{reason}")
             }
-            (None, io::ErrorKind::UnexpectedEof) => "it closed the connection".to_owned(),
             (None, _) => error.to_string(),
         }
     }
@@ -276,6 +301,21 @@ impl Stream {
         }
     }
 
+    /// Writes all of it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written: for the reason that the receiver gave in TLS, where it did. In TLS 1.3 a certificate may be
+    /// refused while the first octets are written.
+    pub(super) fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        let sent = self.write_all(octets).and_then(|()| self.flush());
+        sent.map_err(|error| match error.kind() {
+            // It has had all its time.
+            io::ErrorKind::TimedOut => error,
+            _ => self.read_only(&mut [0; 64]).err().filter(is_of_tls).unwrap_or(error),
+        })
+    }
+
     /// Whether a receiver that never says anything has ended the connection.
     ///
     /// # Errors
@@ -352,6 +392,11 @@ impl Drop for Stream {
             let _ = stream.sock.set_waiting(false).and_then(|()| stream.conn.write_tls(&mut stream.sock));
         }
     }
+}
+
+/// Whether it is TLS that says so, and not the socket.
+pub(super) fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn some_read(read: io::Result<usize>) -> io::Result<Option<usize>> {

@@ -27,6 +27,12 @@ impl Candidate {
         self.first.iter().all(Option::is_some)
     }
 
+    /// Whether the SYN was captured, and not its answer alone.
+    #[must_use]
+    pub fn has_syn(&self) -> bool {
+        self.first[self.client.index()].is_some()
+    }
+
     /// How well a segment with data continues it.
     fn fit(&self, side: Side, segment: &Segment<'_>) -> u8 {
         let begins = self.first[side.index()] == Some(segment.seq);
@@ -125,6 +131,19 @@ impl Handshake {
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.candidates.iter().flatten().any(|candidate| candidate.is_confirmed)
+    }
+
+    /// The only one there is, if it began with its SYN: any other may be the one that the data then fit.
+    #[must_use]
+    pub fn only(&self) -> Option<&Candidate> {
+        let mut known = self.candidates.iter().flatten();
+        known.next().filter(|one| one.expected.is_none() && known.next().is_none())
+    }
+
+    /// Whether the SYN of one of them was captured.
+    #[must_use]
+    pub fn has_syn(&self) -> bool {
+        self.candidates.iter().flatten().any(Candidate::has_syn)
     }
 
     /// The handshake that the first data fit best.

@@ -133,6 +133,19 @@ impl<V: Default> FlowTable<V> {
         self.find_hashed(self.hasher.hash_one(key), key)
     }
 
+    /// The same. `found`: where it may be.
+    #[inline]
+    #[must_use]
+    pub fn find_from(&self, key: &FlowKey, found: Option<Slot>) -> Option<Slot> {
+        found.filter(|slot| self.is_there(*slot, key)).or_else(|| self.find(key))
+    }
+
+    #[inline]
+    fn is_there(&self, slot: Slot, key: &FlowKey) -> bool {
+        let node = &self.nodes[slot.0 as usize];
+        !node.is_free && node.key == *key
+    }
+
     #[inline]
     fn find_hashed(&self, hash: u64, key: &FlowKey) -> Option<Slot> {
         self.index.find(hash, |&slot| self.nodes[slot as usize].key == *key).map(|&slot| Slot(slot))
@@ -142,11 +155,7 @@ impl<V: Default> FlowTable<V> {
     /// keeps the table below its limit. `found`: where it may be.
     #[inline]
     pub fn touch(&mut self, key: &FlowKey, found: Option<Slot>, clock: Timestamp) -> (Slot, Timestamp) {
-        let is_there = |slot: &Slot| {
-            let node = &self.nodes[slot.0 as usize];
-            !node.is_free && node.key == *key
-        };
-        let slot = match found.filter(is_there) {
+        let slot = match found.filter(|slot| self.is_there(*slot, key)) {
             Some(slot) => slot,
             None => {
                 let hash = self.hasher.hash_one(key);

@@ -33,6 +33,16 @@ impl Endpoint {
     }
 }
 
+impl From<(IpAddr, u16)> for Endpoint {
+    fn from((address, port): (IpAddr, u16)) -> Self {
+        let address = match address {
+            IpAddr::V4(address) => Self::v4(address.into()),
+            IpAddr::V6(address) => address.into(),
+        };
+        Self { address, port }
+    }
+}
+
 impl From<(Ipv4Addr, u16)> for Endpoint {
     fn from((address, port): (Ipv4Addr, u16)) -> Self {
         Self { address: Self::v4(address.into()), port }

@@ -13,7 +13,7 @@ pub(crate) fn root(path: &str) -> PathBuf {
 /// The lines of a capture's records, each with its line feed, in the forms that are asked for.
 pub(crate) fn of_capture(capture: &Path, forms: &[Form]) -> Vec<Vec<u8>> {
     let (records, _) = barewire::testing::replay(&[capture.to_path_buf()]);
-    let inputs = Inputs { names: vec![capture.display().to_string()], is_live: false };
+    let inputs = Inputs { names: vec![capture.display().to_string()], is_live: false, sensor: None };
     let findings = barewire::testing::collect(&records);
     let mut lines = vec![Vec::new(); forms.len()];
     for (form, lines) in forms.iter().zip(&mut lines) {

@@ -6,6 +6,7 @@ use crate::net::{PATIENCE, QuietNet, Scratch, Watched, is_installed, search_path
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,19 +45,46 @@ fn each_alert_fires_and_resolves() {
     }
 }
 
-/// A Prometheus that reads one sensor every second.
-struct Prometheus<'a> {
+/// A sensor with a receiver of its records, in a network of its own.
+pub(super) struct Bed {
+    _sensor: Watched,
+    _hook: Watched,
+    pub(super) net: QuietNet,
+    pub(super) scratch: Scratch,
+}
+
+impl Bed {
+    pub(super) fn new(name: &str) -> Bed {
+        let (scratch, net) = (Scratch::new(name), QuietNet::new(name));
+        let config = scratch.path("barewire.toml");
+        let settings = format!(
+            "spool = '{}'\n[watch]\ninterface = 'quiet0'\nmetrics-listen = '9469'\n[sinks.hook]\ntype = 'webhook'\nurl = 'http://127.0.0.1:8088/'\n",
+            scratch.folder("spool").display()
+        );
+        fs::write(&config, settings).expect("the configuration");
+        let mut hook = Watched::start(net.program("python3").args(["-c", TAKE]));
+        hook.wait_for_line("listens");
+        let mut sensor =
+            Watched::start(net.program(env!("CARGO_BIN_EXE_barewire")).args(["watch", "-j", "1", "-c"]).arg(&config));
+        sensor.wait_for_line("listening on");
+        Bed { _sensor: sensor, _hook: hook, net, scratch }
+    }
+}
+
+/// A Prometheus that reads the sensor at port 9469 every second.
+pub(super) struct Prometheus<'a> {
     net: &'a QuietNet,
     process: Watched,
 }
 
 impl<'a> Prometheus<'a> {
-    fn start(net: &'a QuietNet, scratch: &Scratch, sensor: &str) -> Prometheus<'a> {
+    /// `more`: further settings.
+    pub(super) fn start(net: &'a QuietNet, scratch: &Scratch, rules: &Path, more: &str) -> Prometheus<'a> {
         let config = scratch.path("prometheus.yml");
         let settings = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\n\
-             scrape_configs:\n  - job_name: barewire\n    static_configs: [{{ targets: ['{sensor}'] }}]\n",
-            root("dashboards/prometheus/barewire.rules.yml").display()
+             scrape_configs:\n  - job_name: barewire\n    static_configs: [{{ targets: ['127.0.0.1:9469'] }}]\n{more}",
+            rules.display()
         );
         fs::write(&config, settings).expect("the configuration");
         let mut command = net.program("prometheus");
@@ -87,7 +115,7 @@ impl<'a> Prometheus<'a> {
     }
 
     /// Until an expression has at least this value.
-    fn wait_for(&self, expression: &str, least: f64) {
+    pub(super) fn wait_for(&self, expression: &str, least: f64) {
         let began = Instant::now();
         while !self.values(&[expression.to_owned()])[0].first().is_some_and(|value| *value >= least) {
             let values = || self.values(&[expression.to_owned()]);
@@ -135,19 +163,8 @@ fn every_question_to_prometheus_is_answered() {
     if skipped(&["ip", "python3", "prometheus"]) {
         return;
     }
-    let (scratch, net) = (Scratch::new("dashboards"), QuietNet::new("dash"));
-    let config = scratch.path("barewire.toml");
-    let settings = format!(
-        "spool = '{}'\n[watch]\ninterface = 'quiet0'\nmetrics-listen = '9469'\n[sinks.hook]\ntype = 'webhook'\nurl = 'http://127.0.0.1:8088/'\n",
-        scratch.folder("spool").display()
-    );
-    fs::write(&config, settings).expect("the configuration");
-    let mut hook = Watched::start(net.program("python3").args(["-c", TAKE]));
-    hook.wait_for_line("listens");
-    let mut sensor =
-        Watched::start(net.program(env!("CARGO_BIN_EXE_barewire")).args(["watch", "-j", "1", "-c"]).arg(&config));
-    sensor.wait_for_line("listening on");
-    let prometheus = Prometheus::start(&net, &scratch, "127.0.0.1:9469");
+    let Bed { ref scratch, ref net, .. } = Bed::new("dash");
+    let prometheus = Prometheus::start(net, scratch, &root("dashboards/prometheus/barewire.rules.yml"), "");
     // A rate takes two pages.
     prometheus.wait_for("sum(count_over_time(barewire_build_info[1m]))", 3.0);
     let (titles, expressions) = questions();

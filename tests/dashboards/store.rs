@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 type Rows = BTreeMap<Vec<String>, (u64, Option<String>)>;
 
 /// A value as it stands in a bucket's key.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A field's values: none, one or those of a list.
-fn values(record: &Value, field: &str) -> Vec<String> {
+pub(super) fn values(record: &Value, field: &str) -> Vec<String> {
     match field.split('.').try_fold(record, |value, name| value.get(name)) {
         None => Vec::new(),
         Some(Value::Array(items)) => items.iter().map(plain).collect(),
@@ -71,8 +71,8 @@ fn counted(records: &[Value], target: &Value) -> Rows {
     rows.into_iter().map(|(key, values)| (key, row(values))).collect()
 }
 
-/// The request that Grafana makes of a target: buckets within buckets, and the metrics in the innermost.
-fn request(target: &Value) -> Value {
+/// The request that Grafana makes of a target: buckets within buckets, and the metrics in the innermost. `interval`: of times.
+pub(super) fn request(target: &Value, interval: &str) -> Value {
     let metrics = target["metrics"].as_array().expect("metrics").iter();
     let metrics = metrics
         .filter(|metric| metric["type"] != "count")
@@ -84,7 +84,7 @@ fn request(target: &Value) -> Value {
             // Room for all, for the rows are compared whole.
             json!({ "terms": { "field": field, "size": 1000, "order": { "_count": "desc" } } })
         } else {
-            json!({ "date_histogram": { "field": field, "fixed_interval": "1d", "min_doc_count": 1 } })
+            json!({ "date_histogram": { "field": field, "fixed_interval": interval, "min_doc_count": 1 } })
         };
         let mut own = own;
         if !aggregations.is_empty() {
@@ -103,7 +103,9 @@ fn told(level: &Value, target: &Value, depth: usize, key: &[String], rows: &mut 
         for bucket in level["buckets"]["buckets"].as_array().unwrap_or_else(|| panic!("no buckets: {level}")) {
             let own = match bucket.get("key_as_string") {
                 Some(time) if buckets[depth]["type"] == "date_histogram" => day(word(time)),
-                _ => plain(&bucket["key"]),
+                // A boolean's key is 0 or 1.
+                Some(value) => plain(value),
+                None => plain(&bucket["key"]),
             };
             told(bucket, target, depth + 1, &[key, &[own]].concat(), rows);
         }
@@ -131,7 +133,7 @@ fn fixture() -> BTreeMap<String, Value> {
     documents
 }
 
-fn load(store: &Store, documents: &BTreeMap<String, Value>) {
+pub(super) fn load(store: &Store, documents: &BTreeMap<String, Value>) {
     let mut body = String::new();
     for (id, document) in documents {
         let kind = word(&document["event"]["dataset"]).trim_start_matches("barewire.");
@@ -164,7 +166,7 @@ fn every_question_to_the_store_has_the_number_of_its_records() {
             assert_eq!(said["hits"]["total"]["value"], wanted, "{title}: {said}");
         } else {
             let wanted = counted(&records, target);
-            let said = store.ask("POST", "/barewire-*/_search", Some(&request(target).to_string()));
+            let said = store.ask("POST", "/barewire-*/_search", Some(&request(target, "1d").to_string()));
             let mut rows = Rows::new();
             told(&said["aggregations"], target, 0, &[], &mut rows);
             assert_eq!(rows, wanted, "{title}");

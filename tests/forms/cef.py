@@ -70,6 +70,7 @@ FIELDS = {
     "messagesInClear": ("barewire.messages_in_clear", text),
     "in": ("source.bytes", text),
     "out": ("destination.bytes", text),
+    "dvchost": ("observer.name", text),
     "deviceInboundInterface": ("observer.ingress.interface.name", text),
     "conversation": ("barewire.conversation", text),
     "filePath": ("log.file.path", text),

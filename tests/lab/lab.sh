@@ -21,6 +21,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 readonly here top
+# shellcheck source=tests/lab/devices.sh
+. "$here/devices.sh"
 rooms=${BAREWIRE_LAB_ROOMS:-$top/target/lab}
 export PATH="$PATH:/usr/sbin:/sbin" LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
@@ -91,7 +93,7 @@ build_room() {
 install_in_overlay() {
   local room=$rooms/$1 root=$rooms/$1/root
   mount -t overlay overlay -o "lowerdir=/,upperdir=$room/upper,workdir=$room/work" "$root"
-  mount --rbind /dev "$root/dev"
+  make_devices "$root/dev"
   mount -t proc proc "$root/proc"
   mount -t tmpfs tmpfs "$root/run"
   mkdir -p "$root/var/cache/apt/archives"
@@ -185,7 +187,7 @@ start_room() {
 
 # In namespaces of its own, as their first process.
 live_in_overlay() {
-  local room=$1 state=$2 out=$3 root=$2/$1/root device
+  local room=$1 state=$2 out=$3 root=$2/$1/root
   hostname mail.lab.example
   # A copy, since Linux allows no layer that lies within another.
   cp -a --preserve=all "$rooms/$(base_of "$room")/upper" "$state/$room/upper"
@@ -193,16 +195,8 @@ live_in_overlay() {
   mount -t proc proc "$root/proc"
   mount -t tmpfs tmpfs "$root/run"
   mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-  mount -t tmpfs tmpfs "$root/dev"
-  for device in null zero full random urandom tty; do
-    : >"$root/dev/$device"
-    mount --bind "/dev/$device" "$root/dev/$device"
-  done
-  mkdir -p "$root/dev/shm" "$root/dev/pts" "$root/run/lock" "$root/lab"/{src,log,tls}
-  mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
-  mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
-  ln -s /proc/self/fd "$root/dev/fd"
-  ln -s pts/ptmx "$root/dev/ptmx"
+  make_devices "$root/dev"
+  mkdir -p "$root/run/lock" "$root/lab"/{src,log,tls}
   mount --bind "$here" "$root/lab/src"
   mount --bind "$out/log/$room" "$root/lab/log"
   mount --bind "$state/tls" "$root/lab/tls"
@@ -221,6 +215,7 @@ wait_for_rooms() {
       sleep 0.1
     done
     tail -n 20 "$OUT/log/$room"/* >&2
+    ls -l /dev/null >&2
     die "$room does not come up"
   done
 }

@@ -279,7 +279,7 @@ fn configuration(bench: &mut Bench, texts: &[String], seed: u64) {
     fs::write(bench.folder.join("config"), words::mutant(texts, &mut random)).expect("the configuration");
     let config = bench.path("config");
     // What the file names is read, and told by its own name.
-    let names = [config.as_str(), "fingerprint key", "list of weak passwords ", "output ", "--"];
+    let names = [config.as_str(), "fingerprint key", "list of weak passwords ", "output ", "baseline ", "--"];
     let check = vec!["check-config".to_owned(), config.clone()];
     let judged = bench.run(&check, None).and_then(|ran| match ran.status {
         0 if ran.err.is_empty() && ran.out.starts_with(format!("{config} is valid.\n").as_bytes()) => {
@@ -315,7 +315,10 @@ fn watch(bench: &mut Bench, config: &str, seed: u64) {
     let (records, page) = (bench.path("records"), bench.path("page"));
     let watch = ["watch", "-i", "nosuch0", "-c", config, "-o", &records, "--metrics-file", &page].map(str::to_owned);
     let judged = bench.run(&watch, None).and_then(|ran| match ran.status {
-        2 | 3 => one_line(&ran, &[config, "fingerprint key", "list of weak passwords ", "--", "nosuch0", "libpcap"]),
+        2 | 3 => {
+            let read = ["fingerprint key", "list of weak passwords ", "baseline ", "/etc/barewire/ui", "token"];
+            one_line(&ran, &[&read[..], &[config, "--", "nosuch0", "libpcap"]].concat())
+        }
         status => Err(format!("status {status}: {}", String::from_utf8_lossy(&ran.err))),
     });
     if let Err(what) = judged {

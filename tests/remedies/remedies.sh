@@ -22,6 +22,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/lab/devices.sh
+. "$here/../lab/devices.sh"
 
 if [ -z "${LAB_REMEDIES:-}" ]; then
   [ "$(id -u)" = 0 ] || { echo "remedies.sh: needs root" >&2; exit 2; }
@@ -72,30 +74,12 @@ stack() {
   mount -t overlay overlay -o "lowerdir=$1,upperdir=$work/$2/upper,workdir=$work/$2/work" "$work/$2/root"
 }
 
-# Devices of its own: the host's /dev/log is the host's.
-devices() {
-  local root=$1 node
-  mount -t tmpfs -o mode=755 dev "$root/dev"
-  mkdir "$root/dev/pts" "$root/dev/shm"
-  chmod 1777 "$root/dev/shm"
-  mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
-  ln -s pts/ptmx "$root/dev/ptmx"
-  for node in 'null 3' 'zero 5' 'full 7' 'random 8' 'urandom 9'; do
-    mknod -m 666 "$root/dev/${node% *}" c 1 "${node#* }"
-  done
-  mknod -m 666 "$root/dev/tty" c 5 0
-  ln -s /proc/self/fd "$root/dev/fd"
-  ln -s fd/0 "$root/dev/stdin"
-  ln -s fd/1 "$root/dev/stdout"
-  ln -s fd/2 "$root/dev/stderr"
-}
-
 # install NAME BASE PACKAGE...: what is left of the installation is the layer $work/roots/NAME.
 install() {
   local name=$1 base=$2 root=$work/install/root
   shift 2
   stack "$base" install
-  devices "$root"
+  make_devices "$root/dev"
   mount -t proc proc "$root/proc"
   # Debian starts what it installs unless it is told not to.
   printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
@@ -136,7 +120,7 @@ trixie() {
 within() {
   local name=$1 base=$2 script=$3 root=$work/run/root status=0
   stack "$work/roots/$name:$base" run
-  devices "$root"
+  make_devices "$root/dev"
   mkdir -p "$root/lab"
   mount --bind "$share" "$root/lab"
   # shellcheck disable=SC2016

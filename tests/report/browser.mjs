@@ -5,64 +5,22 @@
 //
 // With BAREWIRE_SHOTS=FOLDER it leaves pictures and a PDF there. The network is closed to the browser all the same.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createRequire } from "node:module";
+import { audit, blank, check, conclude, holds, launch, shoot } from "../bed/browser.mjs";
 import { pathToFileURL } from "node:url";
-
-const require = createRequire(import.meta.url);
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const faults = [];
-const check = (holds, what) => {
-  if (!holds) faults.push(what);
-};
-
-/** The number in a table, by its caption, the name of its row in any cell, and the head of its column. */
-const cell = ([caption, name, head]) => {
-  const table = [...document.querySelectorAll("table")].find((one) => one.caption?.textContent === caption);
-  const heads = [...(table?.tHead.rows[0].cells ?? [])].map((one) => one.textContent);
-  const row = [...(table?.tBodies[0].rows ?? [])].find((one) => [...one.cells].some((part) => part.textContent === name));
-  return row?.cells[heads.indexOf(head)]?.textContent ?? null;
-};
-
-const figures = () =>
-  Object.fromEntries(
-    [...document.querySelectorAll(".figures div")].map((one) => [
-      one.querySelector("dt").textContent,
-      one.querySelector("dd").textContent,
-    ]),
-  );
 
 /** Opens a page and notes whatever goes on besides. */
 const open = async (browser, wanted, options, name) => {
-  const context = await browser.newContext({ offline: true, ...options });
-  const page = await context.newPage();
+  const { context, page } = await blank(browser, { offline: true, ...options }, name);
   const address = pathToFileURL(wanted.page).href;
   page.on("request", (request) => check(request.url() === address, `${name}: asked for ${request.url()}`));
-  page.on("console", (message) => check(false, `${name}: console ${message.type()}: ${message.text()}`));
-  page.on("pageerror", (error) => check(false, `${name}: ${error}`));
-  page.on("dialog", (dialog) => {
-    check(false, `${name}: a dialog: ${dialog.message()}`);
-    return dialog.dismiss();
-  });
   await page.goto(address, { waitUntil: "load" });
   return { context, page };
 };
 
 /** What must hold with and without the script. Without it the page's own context still answers to us. */
 const says = async (page, wanted, name) => {
-  const shown = await page.evaluate(figures);
-  for (const [label, value] of Object.entries(wanted.figures)) {
-    check(shown[label] === value, `${name}: ${label} is ${shown[label]}, not ${value}`);
-  }
-  for (const [caption, row, head, value] of wanted.cells) {
-    const is = await page.evaluate(cell, [caption, row, head]);
-    check(is === value, `${name}: ${caption}, ${row}, ${head} is ${is}, not ${value}`);
-  }
-  const text = await page.evaluate(() => document.body.textContent);
-  for (const part of wanted.texts) check(text.includes(part), `${name}: no ${part}`);
+  await holds(page, wanted, name);
   const title = await page.title();
   check(title.startsWith("Mail credentials in clear"), `${name}: the title is ${title}`);
   const [levels, images] = await page.evaluate(() => [
@@ -71,17 +29,6 @@ const says = async (page, wanted, name) => {
   ]);
   check(levels[0] === 1 && levels.every((level, at) => at === 0 || level <= levels[at - 1] + 1), `${name}: headings ${levels}`);
   check(images === 0, `${name}: something to be fetched`);
-};
-
-const audit = async (page, name) => {
-  await page.evaluate(axe);
-  const { violations, passes } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  check(passes.length > 20, `${name}: axe looked at ${passes.length} rules only`);
-  for (const { id, impact, nodes } of violations) {
-    const line = `${name}: axe: ${id} (${impact}): ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`;
-    if (impact === "serious" || impact === "critical") faults.push(line);
-    else console.log(line);
-  }
 };
 
 /** By keyboard alone: to the report, and a table sorted and sorted back. */
@@ -114,12 +61,8 @@ const keyboard = async (page, name) => {
 };
 
 const shots = process.env.BAREWIRE_SHOTS;
-const shoot = (page, name) => shots && page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
 
-const browser = await chromium.launch({
-  executablePath: process.env.BAREWIRE_CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-});
+const browser = await launch();
 try {
   for (const wanted of JSON.parse(process.argv[2])) {
     const file = wanted.page.split("/").pop().replace(/\.html$/, "");
@@ -158,5 +101,4 @@ try {
 } finally {
   await browser.close();
 }
-console.log(faults.length ? faults.join("\n") : "pages are well in light, dark, narrow, on paper and without script");
-process.exitCode = faults.length ? 1 : 0;
+conclude("pages are well in light, dark, narrow, on paper and without script");

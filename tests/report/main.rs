@@ -15,6 +15,8 @@
 
 #![allow(clippy::print_stderr, reason = "what is left out, and what was measured, is told")]
 
+#[path = "../bed/browser.rs"]
+mod bed;
 mod browser;
 mod made;
 mod memory;

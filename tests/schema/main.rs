@@ -31,6 +31,8 @@ fn what_is_derived_is_as_the_schema_now_says() {
     check("docs/fields.md", "fields");
     check("schema/elasticsearch-template.json", "template");
     check("schema/opensearch-template.json", "template-opensearch");
+    check("schema/elasticsearch-lifecycle.json", "lifecycle");
+    check("schema/opensearch-lifecycle.json", "lifecycle-opensearch");
     assert_eq!(printed("json-schema"), SCHEMA);
 }
 
@@ -106,6 +108,38 @@ fn every_field_of_real_output_is_in_each_template() {
         assert!(wrong.is_empty(), "{engine:?}: {wrong:#?}");
         let own = fields.keys().filter(|name| !name.starts_with("data_stream."));
         assert!(own.eq(derived::fields().keys()), "{engine:?}");
+    }
+}
+
+/// A policy that nothing names throws nothing away, and one that is named and not there is an error in the engine.
+#[test]
+fn the_policies_of_life_cycles_are_named_where_they_are_loaded() {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let page = std::fs::read_to_string(records::root("docs/delivery.md")).expect("the page");
+    let template = parsed(&derived::template(Engine::Elasticsearch));
+    assert_eq!(template["template"]["settings"]["index"]["lifecycle"]["name"], derived::POLICY);
+    // Its own life cycle would be another one.
+    assert!(template["template"].get("lifecycle").is_none() && template.get("data_stream").is_some());
+    for path in ["_ilm/policy", "_plugins/_ism/policies"] {
+        assert!(page.contains(&format!("/{path}/{}'", derived::POLICY)), "docs/delivery.md does not load {path}");
+    }
+    let phases = &parsed(&derived::lifecycle(Engine::Elasticsearch))["policy"]["phases"];
+    assert!(phases["delete"]["min_age"].is_string() && phases["hot"]["actions"]["rollover"].is_object(), "{phases}");
+
+    let policy = parsed(&derived::lifecycle(Engine::OpenSearch));
+    let policy = &policy["policy"];
+    let states: Vec<&Value> = policy["states"].as_array().expect("states").iter().map(|state| &state["name"]).collect();
+    let mut named = vec![&policy["default_state"]];
+    for state in policy["states"].as_array().expect("states") {
+        named.extend(state["transitions"].as_array().expect("transitions").iter().map(|next| &next["state_name"]));
+    }
+    assert!(named.iter().all(|name| states.contains(name)) && named.len() == states.len(), "{named:?}");
+    // Indices of months are matched, and no index of all times.
+    let patterns = policy["ism_template"][0]["index_patterns"].as_array().expect("patterns").iter();
+    let patterns: Vec<&str> = patterns.map(|pattern| pattern.as_str().expect("text").trim_end_matches('*')).collect();
+    let is_matched = |index: &str| patterns.iter().any(|pattern| index.starts_with(pattern));
+    for kind in ["finding", "login", "session"] {
+        assert!(is_matched(&format!("barewire-{kind}-2026.11")) && !is_matched(&format!("barewire-{kind}")), "{kind}");
     }
 }
 

@@ -51,7 +51,8 @@ fn lines() -> Vec<String> {
             .say(Speaker::Server, b"a OK in\r\n");
         all.push(run(&transcript.play(), Link::Ethernet).0);
     }
-    let mut encoder = Encoder::new(Inputs { names: vec!["a \"capture\".pcap".to_owned()], is_live: false });
+    let mut encoder =
+        Encoder::new(Inputs { names: vec!["a \"capture\".pcap".to_owned()], is_live: false, sensor: None });
     let mut lines = Vec::new();
     for records in &all {
         let findings = collect(records);

@@ -309,6 +309,18 @@ impl FindingId {
         self.entry().name
     }
 
+    /// Whether each of its occurrences is a credential in clear.
+    #[must_use]
+    pub fn is_disclosure(self) -> bool {
+        matches!(
+            self,
+            Self::CleartextPassword
+                | Self::CleartextBearerToken
+                | Self::CrackableAuthExchange
+                | Self::CleartextUnknownMechanism
+        )
+    }
+
     /// The finding of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {

@@ -4,6 +4,7 @@
 //! Takes the records of all workers and judges them in the order of their packets, so that the number of workers makes
 //! no difference. Bounded: when too much is held it is judged early.
 
+mod fleet;
 mod past;
 mod uses;
 mod views;
@@ -21,8 +22,10 @@ use hashbrown::{HashMap, HashSet};
 use past::{Fact, Past};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use uses::Uses;
+use uses::{Use, Uses};
 use views::Views;
+
+pub use fleet::{Fleet, SeenLogin, SeenSession};
 
 /// Rejections of one client by one server, or of one account, within [`FAILURE_WINDOW_NS`] that are told.
 const FAILURES: usize = 10;
@@ -70,7 +73,7 @@ pub struct Correlator {
     failures: Past<Failure>,
     traces: Past<Trace>,
     offers: BTreeMap<(Endpoint, Protocol), Offers>,
-    views: Views,
+    views: Views<[u32; 2]>,
     /// Time of the latest packet that a record was about.
     latest: PacketRef,
     told: HashSet<(FindingId, u128, u128, u16), RandomState>,
@@ -109,7 +112,7 @@ impl Correlator {
         if let Some(fingerprint) =
             login.fingerprint.filter(|_| !login.is_empty && login.outcome != Outcome::Rejected && !login.is_ambiguous)
         {
-            self.uncompared += u64::from(!self.uses.note(fingerprint, login));
+            self.uncompared += u64::from(!self.uses.note(fingerprint, &Use::from(login)));
         }
     }
 
@@ -118,7 +121,9 @@ impl Correlator {
         self.latest = self.latest.max(session.end);
         let host = self.host(session);
         self.note_offer(session, host);
-        self.uncompared += u64::from(!self.views.note(session));
+        if let Some(isns) = session.flow.isns {
+            self.uncompared += u64::from(!self.views.note(isns, session.flow, session.starttls.offer));
+        }
         let refused = session.starttls.reply.is_some_and(|reply| reply != StarttlsReply::Accepted);
         let cause = match () {
             () if session.exposed.is_some() => None,
@@ -140,12 +145,10 @@ impl Correlator {
         });
     }
 
-    /// The first word of the greeting: several servers behind one address name themselves differently.
+    /// By what the server calls itself.
     fn host(&self, session: &Session) -> Option<u64> {
         use std::hash::BuildHasher as _;
-        let banner = session.banner.as_ref()?;
-        let word = banner.as_str().split(' ').next().filter(|word| word.contains('.'))?;
-        Some(self.hasher.hash_one(word))
+        session.banner.as_ref().and_then(|banner| host_word(banner.as_str())).map(|word| self.hasher.hash_one(word))
     }
 
     fn note_offer(&mut self, session: &Session, host: Option<u64>) {
@@ -183,7 +186,7 @@ impl Correlator {
         self.uncompared += self.failures.forget(latest, FAILURE_WINDOW_NS);
         find_fallbacks(&mut self.traces, &mut found);
         self.uncompared += self.traces.forget(latest, FALLBACK_WINDOW_NS);
-        self.views.judge(&mut found);
+        found.extend(self.views.judge().into_iter().map(|(_, flow)| views::stripped(flow)));
         self.views.forget(latest);
         self.judge_offers(&mut found);
         found.retain(|finding| self.is_new(finding));
@@ -222,6 +225,11 @@ impl Correlator {
             }
         }
     }
+}
+
+/// The first word of a greeting, if it is a name: several servers behind one address name themselves differently.
+fn host_word(banner: &str) -> Option<&str> {
+    banner.split(' ').next().filter(|word| word.contains('.'))
 }
 
 /// Rejections of one client or account, [`FAILURES`] of them within the window.

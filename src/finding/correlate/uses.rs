@@ -3,7 +3,7 @@
 use crate::finding::catalogue::FindingId;
 use crate::finding::packed::{self, Arena, Packer};
 use crate::finding::record::{Finding, Flow, Login};
-use crate::mail::{Confidence, Protocol, Validity};
+use crate::mail::{Confidence, Protocol, Text, Validity};
 use crate::secret::Fingerprint;
 use crate::wire::{Endpoint, PacketRef};
 use foldhash::fast::RandomState;
@@ -33,6 +33,22 @@ struct Secret {
     packed: packed::Place,
 }
 
+/// A use of a secret.
+pub(super) struct Use<'a> {
+    /// The packet that completed it.
+    pub(super) at: PacketRef,
+    pub(super) flow: Flow,
+    /// Whose it is; a use of nobody's is not counted.
+    pub(super) user: Option<&'a str>,
+    pub(super) validity: Validity,
+}
+
+impl<'a> From<&'a Login> for Use<'a> {
+    fn from(login: &'a Login) -> Self {
+        Self { at: login.at, flow: login.flow, user: login.user.as_ref().map(Text::as_str), validity: login.validity }
+    }
+}
+
 /// Its uses.
 struct Used {
     /// The use that stands for all: the last.
@@ -54,7 +70,7 @@ pub(super) struct Uses {
 impl Uses {
     /// Takes a use into account; `false`: too many secrets are remembered already.
     #[must_use]
-    pub(super) fn note(&mut self, fingerprint: Fingerprint, login: &Login) -> bool {
+    pub(super) fn note(&mut self, fingerprint: Fingerprint, used: &Use<'_>) -> bool {
         let Self { all, index, arena, packer, hasher } = self;
         let hash = hasher.hash_one(fingerprint);
         let known = index.find(hash, |&at| all[at as usize].fingerprint == fingerprint);
@@ -62,18 +78,18 @@ impl Uses {
             return false;
         }
         // Whose it is must be known: the same login may have been seen in another place whole.
-        let Some(user) = &login.user else { return true };
-        let use_here = (login.at, login.flow);
-        let (server, protocol) = (login.flow.server, login.flow.protocol);
+        let Some(user) = used.user else { return true };
+        let (use_here, validity) = ((used.at, used.flow), used.validity);
+        let (server, protocol) = (used.flow.server, used.flow.protocol);
         let Some(known) = known else {
-            let here = std::iter::once((server, protocol, user.as_str()));
+            let here = std::iter::once((server, protocol, user));
             let packed = arena.put(pack(use_here, 1, here, packer));
             let rehash = |&at: &u32| hasher.hash_one(all[at as usize].fingerprint);
             index.insert_unique(hash, all.len() as u32, rehash);
-            all.push(Secret { fingerprint, validity: login.validity, places: 1, told: 1, packed });
+            all.push(Secret { fingerprint, validity, places: 1, told: 1, packed });
             return true;
         };
-        let place = Place { server, protocol, user: user.as_str().into() };
+        let place = Place { server, protocol, user: user.into() };
         let secret = &mut all[*known as usize];
         let mut used = Used::unpack(arena, secret.packed);
         // The least of them, so that the order in which they come does not matter.
@@ -81,9 +97,9 @@ impl Uses {
             used.places.insert(at, place);
             used.places.truncate(PLACES);
         }
-        secret.validity = secret.validity.max(login.validity);
+        secret.validity = secret.validity.max(validity);
         secret.places = used.places.len() as u8;
-        if use_here.0 >= used.last.0 {
+        if use_here >= used.last {
             used.last = use_here;
         }
         secret.packed = arena.replace(secret.packed, used.pack(packer));

@@ -3,12 +3,12 @@
 use super::HELD;
 use crate::finding::catalogue::FindingId;
 use crate::finding::packed::{Arena, Packer, Place};
-use crate::finding::record::{Finding, Flow, Offer, Session};
+use crate::finding::record::{Finding, Flow, Offer};
 use crate::mail::{Confidence, Protocol};
 use crate::wire::{PacketRef, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 
 /// Two views of one connection begin within this time, for clocks of two sensors differ; nanoseconds.
 const VIEW_WINDOW_NS: u64 = 60 * 1_000_000_000;
@@ -16,8 +16,8 @@ const VIEW_WINDOW_NS: u64 = 60 * 1_000_000_000;
 const VIEW_HELD_NS: u64 = 3600 * 1_000_000_000;
 
 /// A connection that was seen in at least one place.
-struct Seen {
-    isns: [u32; 2],
+struct Seen<K> {
+    key: K,
     protocol: Protocol,
     /// With the offer as well as without.
     is_both: bool,
@@ -31,40 +31,50 @@ struct View {
     missing: Option<Flow>,
 }
 
-/// What was seen of connections.
-#[derive(Default)]
-pub(super) struct Views {
-    all: Vec<Seen>,
+/// What was seen of connections, by what all views of one have in common.
+pub(super) struct Views<K> {
+    all: Vec<Seen<K>>,
     index: HashTable<u32>,
     arena: Arena,
     packer: Packer,
     hasher: RandomState,
 }
 
-impl Views {
+impl<K> Default for Views<K> {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            index: HashTable::new(),
+            arena: Arena::default(),
+            packer: Packer::default(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Views<K> {
     /// Takes a connection into account, which may have been seen in several places on its path; `false`: too many are
     /// remembered already.
     #[must_use]
-    pub(super) fn note(&mut self, session: &Session) -> bool {
-        let Some(isns) = session.flow.isns else { return true };
-        let protocol = session.flow.protocol;
+    pub(super) fn note(&mut self, key: K, flow: Flow, offer: Offer) -> bool {
+        let protocol = flow.protocol;
         let Self { all, index, arena, packer, hasher } = self;
-        let hash = hasher.hash_one((protocol, isns));
-        let is_it = |&at: &u32| (all[at as usize].protocol, all[at as usize].isns) == (protocol, isns);
+        let hash = hasher.hash_one((protocol, key));
+        let is_it = |&at: &u32| (all[at as usize].protocol, all[at as usize].key) == (protocol, key);
         let known = index.find(hash, is_it);
         if known.is_none() && all.len() >= HELD {
             return false;
         }
-        let (offered, missing) = match session.starttls.offer {
-            Offer::Offered => (Some(session.flow.start), None),
-            Offer::NotOffered => (None, Some(session.flow)),
+        let (offered, missing) = match offer {
+            Offer::Offered => (Some(flow.start), None),
+            Offer::NotOffered => (None, Some(flow)),
             Offer::Unknown(_) => return true,
         };
         let view = View { offered, missing };
         let Some(known) = known else {
             let packed = arena.put(view.pack(packer));
             index.insert_unique(hash, all.len() as u32, |&at| all[at as usize].hash(hasher));
-            all.push(Seen { isns, protocol, is_both: false, packed });
+            all.push(Seen { key, protocol, is_both: false, packed });
             return true;
         };
         let seen = &mut all[*known as usize];
@@ -75,22 +85,17 @@ impl Views {
         true
     }
 
-    /// What was offered in one place and not in another: something between has taken it out.
-    pub(super) fn judge(&self, found: &mut Vec<Finding>) {
-        let near = |seen: &Seen| -> Option<(PacketRef, Flow)> {
+    /// What was offered in one place and not in another, by where it was not: something between has taken it out.
+    pub(super) fn judge(&self) -> Vec<(K, Flow)> {
+        let near = |seen: &Seen<K>| -> Option<(K, Flow)> {
             let View { offered, missing } = View::unpack(&self.arena, seen.packed);
             let (offered, missing) = (offered?, missing?);
             let (a, b) = (offered.time, missing.start.time);
-            (a.since(b).max(b.since(a)) <= VIEW_WINDOW_NS).then_some((missing.start, missing))
+            (a.since(b).max(b.since(a)) <= VIEW_WINDOW_NS).then_some((seen.key, missing))
         };
-        let mut stripped: Vec<(PacketRef, Flow)> =
-            self.all.iter().filter(|seen| seen.is_both).filter_map(near).collect();
-        stripped.sort_unstable();
-        for (at, flow) in stripped {
-            let mut finding = Finding::new(FindingId::StarttlsStripped, Some(flow), at, Confidence::Confirmed);
-            finding.evidence_mut().kind = Some("two-views");
-            found.push(finding);
-        }
+        let mut stripped: Vec<(K, Flow)> = self.all.iter().filter(|seen| seen.is_both).filter_map(near).collect();
+        stripped.sort_unstable_by_key(|(_, flow)| (flow.start, *flow));
+        stripped
     }
 
     /// Forgets what is long over.
@@ -116,9 +121,16 @@ impl Views {
     }
 }
 
-impl Seen {
+/// The finding about a connection where it was not offered.
+pub(super) fn stripped(flow: Flow) -> Finding {
+    let mut finding = Finding::new(FindingId::StarttlsStripped, Some(flow), flow.start, Confidence::Confirmed);
+    finding.evidence_mut().kind = Some("two-views");
+    finding
+}
+
+impl<K: Hash> Seen<K> {
     fn hash(&self, hasher: &RandomState) -> u64 {
-        hasher.hash_one((self.protocol, self.isns))
+        hasher.hash_one((self.protocol, &self.key))
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the records cover, and what nobody can know from them.
 
-use super::super::document::{Block, Cell, Chapter, Table, Tone, name, number, text};
 use super::super::model::Model;
 use super::super::read::Given;
-use super::super::words::{moment, percent, reason};
+use super::super::words::reason;
 use super::{fill, fill_to};
 use crate::ops::{counted, grouped};
+use crate::page::document::{Block, Cell, Chapter, Table, Tone, name, number, text};
+use crate::page::words::{moment, percent};
 
 /// What cannot be told without a kind of records, in the order that the model counts them.
 const WITHOUT: [&str; 3] = [

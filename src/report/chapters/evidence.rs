@@ -1,9 +1,9 @@
 //! The findings by themselves, with where to look.
 
-use super::super::document::{Block, Cell, Chapter, Table, Tone, name, number, text};
 use super::super::model::Model;
-use super::super::words::moment;
 use crate::ops::grouped;
+use crate::page::document::{Block, Cell, Chapter, Table, Tone, name, number, text};
+use crate::page::words::moment;
 
 pub(super) fn chapter(model: &Model) -> Chapter {
     let shown = model.evidence.sorted();

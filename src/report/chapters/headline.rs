@@ -1,12 +1,12 @@
 //! The few numbers to know.
 
-use super::super::document::{Block, Cell, Chapter, Figure, Table, Tone, name, number, text};
 use super::super::model::{IMPLICIT, Model, STARTTLS};
-use super::super::words::percent;
 use super::super::worklist::Worklist;
 use super::fill;
 use crate::finding::SEVERITIES;
 use crate::ops::{counted, grouped};
+use crate::page::document::{Block, Cell, Chapter, Figure, Table, Tone, name, number, text};
+use crate::page::words::percent;
 use std::cmp::Reverse;
 
 pub(super) fn chapter(model: &Model, list: &Worklist<'_>) -> Chapter {

@@ -8,12 +8,12 @@ mod headline;
 mod sessions;
 mod work;
 
-use super::document::{Block, Cell, Document, Table};
 use super::model::Model;
 use super::read::Given;
-use super::words;
 use super::worklist::Worklist;
 use crate::ops::{counted, grouped};
+use crate::page::document::{Block, Cell, Document, Table};
+use crate::page::words;
 
 /// Rows of a table of servers, accounts, clients or the like. A page that nobody can load helps nobody.
 const ROWS: usize = 100;

@@ -1,11 +1,12 @@
 //! How sessions were protected, and how far STARTTLS came.
 
-use super::super::document::{Bars, Block, Cell, Chapter, Flow, Stage, Table, Tone, name, number, text};
 use super::super::model::{IMPLICIT, Model, PROTECTIONS, STARTTLS, SecretTally};
-use super::super::words::{day, length, named, percent, some, step};
+use super::super::words::named;
 use super::fill;
 use crate::mail::PROTOCOLS;
 use crate::ops::{counted, grouped};
+use crate::page::document::{Bars, Block, Cell, Chapter, Flow, PROTECTED, Stage, Table, Tone, name, number, text};
+use crate::page::words::{day, length, percent, some, step};
 use std::collections::HashSet;
 
 /// Bars that can be told from each other: two months by days.
@@ -15,10 +16,6 @@ const SOON_DAYS: u64 = 30;
 /// Places of a secret that are named.
 const SHOWN_PLACES: usize = 8;
 const DAY: u64 = 86_400 * 1_000_000_000;
-
-/// Protections as parts of a bar, best below.
-const PARTS: [(&str, &str); PROTECTIONS] =
-    [("in clear", "bad"), ("STARTTLS", "good"), ("implicit TLS", "best"), ("not known", "unknown")];
 
 fn no_sessions() -> Vec<Block> {
     vec![Block::Notice(Tone::Plain, "No sessions are in the input, so this cannot be told.".to_owned())]
@@ -47,7 +44,7 @@ pub(super) fn protection(model: &Model) -> Chapter {
                 "{} of all sessions were under TLS.",
                 percent(all[STARTTLS] + all[IMPLICIT], all.iter().sum())
             ),
-            parts: PARTS.to_vec(),
+            parts: PROTECTED.to_vec(),
             bars,
             is_time: false,
         }));
@@ -99,7 +96,7 @@ fn over_time(model: &Model, blocks: &mut Vec<Block>) {
     blocks.push(Block::Bars(Bars {
         title: "Sessions over time by protection".to_owned(),
         description: format!("Each bar is {each}, by the time when a session ended."),
-        parts: PARTS.to_vec(),
+        parts: PROTECTED.to_vec(),
         bars,
         is_time: true,
     }));

@@ -1,11 +1,12 @@
 //! What is to be changed: servers, accounts, clients, and how.
 
-use super::super::document::{Block, Cell, Chapter, Remedy, Table, Tone, name, number, text};
 use super::super::model::Model;
-use super::super::words::{day, named, protocol, server, some};
+use super::super::words::{named, protocol, server};
 use super::super::worklist::Worklist;
 use super::fill;
 use crate::ops::{counted, grouped};
+use crate::page::document::{Block, Cell, Chapter, Remedy, Table, Tone, name, number, text};
+use crate::page::words::{day, some};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 

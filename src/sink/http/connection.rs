@@ -2,7 +2,7 @@
 //! client that knows no more than how to speak.
 
 use crate::sink::net::SLICES;
-use crate::sink::tls::{Dialer, Stream};
+use crate::sink::tls::{Dialer, Stream, is_of_tls};
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
@@ -128,10 +128,6 @@ impl Transport for Connection {
 
 fn once_more(error: &io::Error) -> Error {
     Error::Io(io::Error::new(error.kind(), error.to_string()))
-}
-
-fn is_of_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 /// Room for what is sent and what came. What is sent holds passwords and tokens, so it is wiped.

@@ -8,7 +8,7 @@ use super::{Client, MOST, Pattern, Sent, Server, Verdict, in_parts, quoted, rend
 use crate::output::{Form, Written};
 use crate::sink::net::Address;
 use crate::sink::tls::Papers;
-use crate::sink::{Bounds, Fate, Parcel, Report, Transport, Trouble};
+use crate::sink::{Bounds, Fate, Parcel, Report, Transport, Trouble, host_name};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
@@ -88,11 +88,9 @@ impl Hec {
             let value = HeaderValue::from_str(&channel).map_err(|error| error.to_string())?;
             client.headers.insert(HeaderName::from_static("x-splunk-request-channel"), value);
         }
-        // To be read before the sandbox, as all files.
-        let own = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
         Ok(Self {
             client,
-            hostname: options.hostname.clone().unwrap_or_else(own),
+            hostname: options.hostname.clone().unwrap_or_else(host_name),
             options: options.clone(),
             form,
             most: MOST.records,

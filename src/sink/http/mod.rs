@@ -371,7 +371,12 @@ fn kind_of(written: &Written) -> &str {
     written.text("/event/dataset").rsplit('.').next().unwrap_or_default()
 }
 
-/// A name with `{kind}` in it for what differs from one kind of record to another.
+/// The month of a record, as `2026.11`: by it an index can be thrown away once all in it is old.
+fn month_of(written: &Written) -> String {
+    written.text("/@timestamp").chars().take(7).map(|letter| if letter == '-' { '.' } else { letter }).collect()
+}
+
+/// A name with `{kind}` and `{month}` in it for what differs from one record to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
@@ -379,14 +384,14 @@ impl Pattern {
     /// The name of an index or the like; `None` if none can have it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let rest = text.replace("{kind}", "kind");
+        let rest = text.replace("{kind}", "kind").replace("{month}", "2026.11");
         let is_plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-_.:".contains(&octet);
         let is_one = (1..=200).contains(&rest.len()) && rest.bytes().all(is_plain);
         (is_one && !rest.starts_with(['-', '_', '.'])).then(|| Self(text.to_owned()))
     }
 
     fn of(&self, written: &Written) -> String {
-        self.0.replace("{kind}", kind_of(written))
+        self.0.replace("{kind}", kind_of(written)).replace("{month}", &month_of(written))
     }
 }
 

@@ -140,10 +140,14 @@ fn after_trouble_nothing_more_is_sent() {
 
 #[test]
 fn names_of_indices_are_plain() {
-    for good in ["barewire", "barewire-{kind}", "logs-barewire.{kind}-default", "barewire:{kind}", "{kind}"] {
+    for good in
+        ["barewire", "barewire-{kind}", "logs-barewire.{kind}-default", "barewire:{kind}", "{kind}", "{kind}-{month}"]
+    {
         assert!(Pattern::parse(good).is_some(), "{good}");
     }
-    for bad in ["", "-a", "_all", ".hidden", "A", "a,b", "a*", "a b", "a/b", "a\"b", "{knd}", "{kind", "a\n", "é"] {
+    for bad in
+        ["", "-a", "_all", ".hidden", "A", "a,b", "a*", "a b", "a/b", "a\"b", "{knd}", "{kind", "{day}", "a\n", "é"]
+    {
         assert!(Pattern::parse(bad).is_none(), "{bad}");
     }
     assert!(Pattern::parse(&"a".repeat(201)).is_none());

@@ -28,9 +28,9 @@ fn an_event_has_its_time_its_place_and_the_record() {
         "time": 1_767_323_045.678_901, "host": "sensor \"1\"", "sourcetype": "barewire:login", "event": record,
     });
     assert_eq!(event(&options(), Form::Ecs), wanted);
-    let index = Pattern::parse("mail-{kind}");
+    let index = Pattern::parse("mail-{kind}-{month}");
     let all = event(&Options { index, source: Some("span".to_owned()), ..options() }, Form::Cef);
-    assert_eq!((&all["index"], &all["source"]), (&json!("mail-login"), &json!("span")));
+    assert_eq!((&all["index"], &all["source"]), (&json!("mail-login-2026.01"), &json!("span")));
     assert!(all["event"].as_str().is_some_and(|text| text.starts_with("CEF:0|")), "{all}");
     assert_eq!(event(&options(), Form::Ocsf)["event"]["class_uid"], 3002);
 }

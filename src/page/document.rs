@@ -1,23 +1,23 @@
 //! A page by its parts, whatever it is written as. All text in it is plain text.
 
 /// A page.
-pub(super) struct Document {
-    pub(super) title: String,
+pub(crate) struct Document {
+    pub(crate) title: String,
     /// One sentence below the title.
-    pub(super) subtitle: String,
-    pub(super) chapters: Vec<Chapter>,
+    pub(crate) subtitle: String,
+    pub(crate) chapters: Vec<Chapter>,
 }
 
 /// A chapter with its heading.
-pub(super) struct Chapter {
+pub(crate) struct Chapter {
     /// Of letters and hyphens, to link to.
-    pub(super) id: &'static str,
-    pub(super) title: &'static str,
-    pub(super) blocks: Vec<Block>,
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) blocks: Vec<Block>,
 }
 
 /// A part of a chapter.
-pub(super) enum Block {
+pub(crate) enum Block {
     /// A heading within it.
     Heading(&'static str),
     Text(String),
@@ -34,7 +34,7 @@ pub(super) enum Block {
 
 /// What a notice or a number says of the state of things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Good,
     Plain,
     Warning,
@@ -42,25 +42,25 @@ pub(super) enum Tone {
 }
 
 /// A number with what it counts.
-pub(super) struct Figure {
-    pub(super) value: String,
-    pub(super) label: String,
-    pub(super) note: String,
-    pub(super) tone: Tone,
+pub(crate) struct Figure {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) note: String,
+    pub(crate) tone: Tone,
 }
 
 /// A table; one of its columns names the rows.
-pub(super) struct Table {
-    pub(super) caption: String,
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<Cell>>,
+pub(crate) struct Table {
+    pub(crate) caption: String,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Vec<Cell>>,
     /// What is not in it, or how to read it; may be empty.
-    pub(super) note: String,
+    pub(crate) note: String,
 }
 
 impl Table {
     /// Leaves out columns in which nothing stands.
-    pub(super) fn prune(&mut self) {
+    pub(crate) fn prune(&mut self) {
         for at in (0..self.columns.len()).rev() {
             let is_empty = self.rows.iter().all(|row| matches!(row.get(at), None | Some(Cell::Empty)));
             if is_empty && !self.rows.is_empty() {
@@ -73,40 +73,40 @@ impl Table {
 
 /// The head of a column.
 #[derive(Clone, Copy)]
-pub(super) struct Column {
-    pub(super) title: &'static str,
-    pub(super) is_number: bool,
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    pub(crate) is_number: bool,
     /// It names the rows.
-    pub(super) is_name: bool,
+    pub(crate) is_name: bool,
     /// It holds sentences, or lists of them.
-    pub(super) is_wide: bool,
+    pub(crate) is_wide: bool,
 }
 
 impl Column {
     /// With sentences in it.
-    pub(super) const fn wide(mut self) -> Self {
+    pub(crate) const fn wide(mut self) -> Self {
         self.is_wide = true;
         self
     }
 }
 
 /// A column of text that names the rows.
-pub(super) const fn name(title: &'static str) -> Column {
+pub(crate) const fn name(title: &'static str) -> Column {
     Column { title, is_number: false, is_name: true, is_wide: false }
 }
 
 /// A column of text.
-pub(super) const fn text(title: &'static str) -> Column {
+pub(crate) const fn text(title: &'static str) -> Column {
     Column { title, is_number: false, is_name: false, is_wide: false }
 }
 
 /// A column of numbers.
-pub(super) const fn number(title: &'static str) -> Column {
+pub(crate) const fn number(title: &'static str) -> Column {
     Column { title, is_number: true, is_name: false, is_wide: false }
 }
 
 /// What stands in a table.
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Empty,
     Text(String),
     /// Several short texts, each a line.
@@ -115,6 +115,8 @@ pub(super) enum Cell {
     Path(String),
     /// What is typed elsewhere.
     Code(String),
+    /// Text that leads to an address.
+    Link(String, String),
     Number(u64),
     /// A part of a whole; `None` where the whole is nothing.
     Share(u64, u64),
@@ -129,45 +131,49 @@ pub(super) enum Cell {
 
 impl Cell {
     /// Text, or nothing.
-    pub(super) fn some(text: &str) -> Self {
+    pub(crate) fn some(text: &str) -> Self {
         if text.is_empty() { Self::Empty } else { Self::Text(text.to_owned()) }
     }
 }
 
 /// Bars one beside the other, each of several parts.
-pub(super) struct Bars {
+pub(crate) struct Bars {
     /// They follow each other in time: their heights tell as well, not only the shares of their parts.
-    pub(super) is_time: bool,
-    pub(super) title: String,
-    pub(super) description: String,
+    pub(crate) is_time: bool,
+    pub(crate) title: String,
+    pub(crate) description: String,
     /// The names of the parts, each with the kind that gives its colour.
-    pub(super) parts: Vec<(&'static str, &'static str)>,
-    pub(super) bars: Vec<(String, Vec<u64>)>,
+    pub(crate) parts: Vec<(&'static str, &'static str)>,
+    pub(crate) bars: Vec<(String, Vec<u64>)>,
 }
 
+/// Ways in which sessions are protected as parts of a bar, in the order of [`crate::output::Protection`].
+pub(crate) const PROTECTED: [(&str, &str); 4] =
+    [("in clear", "bad"), ("STARTTLS", "good"), ("implicit TLS", "best"), ("not known", "unknown")];
+
 /// What went from stage to stage.
-pub(super) struct Flow {
-    pub(super) title: String,
-    pub(super) description: String,
-    pub(super) stages: Vec<Stage>,
+pub(crate) struct Flow {
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) stages: Vec<Stage>,
     /// How many took a way: for each stage the number of a state.
-    pub(super) ways: Vec<(Vec<usize>, u64)>,
+    pub(crate) ways: Vec<(Vec<usize>, u64)>,
 }
 
 /// The states that something can be in at a stage, each with the kind that gives its colour.
-pub(super) struct Stage {
-    pub(super) title: &'static str,
-    pub(super) states: Vec<(&'static str, &'static str)>,
+pub(crate) struct Stage {
+    pub(crate) title: &'static str,
+    pub(crate) states: Vec<(&'static str, &'static str)>,
 }
 
 /// What to set, and how to see that it took.
-pub(super) struct Remedy {
-    pub(super) number: usize,
-    pub(super) title: String,
+pub(crate) struct Remedy {
+    pub(crate) number: usize,
+    pub(crate) title: String,
     /// Of whom.
-    pub(super) concerns: String,
-    pub(super) setting: String,
-    pub(super) test: String,
+    pub(crate) concerns: String,
+    pub(crate) setting: String,
+    pub(crate) test: String,
     /// Versions that it was tried with; may be empty.
-    pub(super) checked: String,
+    pub(crate) checked: String,
 }

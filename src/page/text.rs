@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 
 /// Characters of a name, such as a user's.
-pub(super) const NAME_CHARS: usize = 64;
+pub(crate) const NAME_CHARS: usize = 64;
 /// Characters of a sentence or a path.
-pub(super) const SENTENCE_CHARS: usize = 300;
+pub(crate) const SENTENCE_CHARS: usize = 300;
 
 /// Characters that are not seen, or that change the order of those around them.
 fn is_odd(c: char) -> bool {
@@ -27,7 +27,7 @@ fn is_odd(c: char) -> bool {
 }
 
 /// At most `chars` characters with `…` for the rest; odd ones as `\u{..}`, each counted as what it becomes.
-pub(super) fn shown(text: &str, chars: usize) -> String {
+pub(crate) fn shown(text: &str, chars: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(chars));
     let mut room = chars;
     for c in text.chars() {
@@ -50,7 +50,7 @@ pub(super) fn shown(text: &str, chars: usize) -> String {
 }
 
 /// The end of a path tells more than its beginning.
-pub(super) fn shown_path(path: &str, chars: usize) -> String {
+pub(crate) fn shown_path(path: &str, chars: usize) -> String {
     let skipped = path.chars().count().saturating_sub(chars);
     if skipped == 0 {
         return shown(path, 4 * chars);

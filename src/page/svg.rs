@@ -10,7 +10,7 @@ use maud::{Markup, html};
 /// Units of a drawing from left to right; it is scaled to the room that there is.
 const WIDTH: f64 = 760.0;
 
-pub(super) fn bars(bars: &Bars, id: &str) -> Markup {
+pub(crate) fn bars(bars: &Bars, id: &str) -> Markup {
     let drawing = if bars.is_time { columns(bars, id) } else { shares(bars, id) };
     html! {
         figure.chart {
@@ -154,7 +154,7 @@ const NODE: f64 = 14.0;
 /// Room to the right of the last stage for its labels.
 const LABELS: f64 = 150.0;
 
-pub(super) fn flow(flow: &Flow, id: &str) -> Markup {
+pub(crate) fn flow(flow: &Flow, id: &str) -> Markup {
     let stages = flow.stages.len();
     let total: u64 = flow.ways.iter().map(|(_, count)| count).sum();
     let scale = FLOW_ROOM / total.max(1) as f64;

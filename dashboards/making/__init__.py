@@ -1,0 +1,1 @@
+"""What `dashboards/generate` is made of."""
