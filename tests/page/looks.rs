@@ -230,7 +230,8 @@ fn a_browser_shows_it_live_and_nothing_else_happens() {
     let records = office();
     let truth = Truth::of(&records, |_| true);
     let imap = Truth::of(&records, |one| one["network"]["protocol"] == "imap");
-    let office = scratch("browser-office.ndjson", &records);
+    // A name that no narrow screen holds in one line, and that offers no place to break it.
+    let office = scratch(&format!("browser_office_{}.ndjson", "of_the_sensor_".repeat(10)), &records);
     let hostile: String = made::HOSTILE.into_iter().enumerate().map(|(at, name)| made::exposed(name, at)).collect();
     let hostile = scratch("browser-hostile.ndjson", hostile.as_bytes());
     let large = scratch("browser-large.ndjson", many(100_000).as_bytes());
