@@ -1,65 +1,115 @@
-//! The steps over an object store: moto's server, a stand-in for S3 of other authors, on loopback.
+//! The steps over object stores: stand-ins of other authors on loopback, for S3 moto's server, for Azure its makers' own
+//! Azurite. Google's XML interface is S3's but for who asks, so moto's server stands in for that as well.
 //!
-//! It judges requests and keeps objects; it does not ask who somebody is, so nothing is proved of that. `python3 -m venv
-//! target/moto && target/moto/bin/pip install 'moto[server]==5.1.*'` installs it, which the test does itself where
-//! `BAREWIRE_REQUIRE_ALL` is set.
+//! moto judges requests and keeps objects; it does not ask who somebody is, so nothing is proved of that. Azurite does. Where
+//! `BAREWIRE_REQUIRE_ALL` is set, what is not installed is installed:
+//!
+//! ```text
+//! python3 -m venv target/moto && target/moto/bin/pip install 'moto[server]==5.1.*'
+//! npm install --prefix target/azurite azurite@3.35.0
+//! ```
 
-use crate::traffic::{Shape, archive};
+use crate::traffic::{Shape, archive, captured};
 use crate::{Bed, RECORDS, done, flows, told};
+use barewire::testing::{Random, Speaker, Transcript, pcap};
+use barewire::wire::Timestamp;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A server that ends with the test.
-struct Moto {
+struct Server {
     process: Child,
     address: SocketAddr,
 }
 
-impl Drop for Moto {
+impl Drop for Server {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
     }
 }
 
-impl Moto {
-    /// Nothing where it is not installed, which is said loudly, or fails where that isn't allowed.
-    fn start() -> Option<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto");
-        let program = folder.join("bin/moto_server");
-        let is_required = std::env::var_os("BAREWIRE_REQUIRE_ALL").is_some();
-        if is_required && !program.is_file() {
-            let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status();
-            assert!(made.is_ok_and(|made| made.success()), "python3 -m venv {}", folder.display());
-            let pip = Command::new(folder.join("bin/pip")).args(["install", "-q", "moto[server]==5.1.*"]).status();
-            assert!(pip.is_ok_and(|pip| pip.success()), "pip install moto[server]");
+/// What of Azure stands in the environment there.
+const ACCOUNT: &str = "barewire";
+const ACCOUNT_KEY: &str = "bWFkZS11cA==";
+
+fn target(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name)
+}
+
+/// Whether it is there, after these commands if need be; else that is said loudly, or fails where that isn't allowed.
+fn installed(program: &Path, by: &[&[&str]]) -> bool {
+    if !program.is_file() && std::env::var_os("BAREWIRE_REQUIRE_ALL").is_some() {
+        for command in by {
+            let folder = env!("CARGO_MANIFEST_DIR");
+            let status = Command::new(command[0]).args(&command[1..]).current_dir(folder).status();
+            assert!(status.is_ok_and(|status| status.success()), "{}", command.join(" "));
         }
-        if !program.is_file() {
-            let line = "SKIPPED: python3 -m venv target/moto, and pip install 'moto[server]==5.1.*' there";
-            writeln!(std::io::stderr(), "{line}").expect("standard error");
+    }
+    if !program.is_file() {
+        let by: Vec<_> = by.iter().map(|command| command.join(" ")).collect();
+        writeln!(std::io::stderr(), "SKIPPED: {}", by.join(" && ")).expect("standard error");
+    }
+    program.is_file()
+}
+
+impl Server {
+    /// S3, and Google's store, with a bucket. Nothing where it is not installed.
+    fn moto() -> Option<Self> {
+        let program = target("moto/bin/moto_server");
+        let pip = ["target/moto/bin/pip", "install", "-q", "moto[server]==5.1.*"];
+        if !installed(&program, &[&["python3", "-m", "venv", "target/moto"], &pip]) {
             return None;
         }
-        // A port that is free now; nobody else here takes ports by number.
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-        let process = Command::new(program)
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("moto's server starts");
-        let moto = Self { process, address };
-        while TcpStream::connect(moto.address).is_err() {
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let moto = Self::start(|port| {
+            let mut command = Command::new(&program);
+            command.args(["-H", "127.0.0.1", "-p", port]);
+            command
+        });
+        moto.ask("PUT", "/bucket", b"");
         Some(moto)
     }
 
-    /// Asks it; gives the whole answer.
+    /// Azure's blobs, with a container. Nothing where it is not installed.
+    fn azurite() -> Option<Self> {
+        let program = target("azurite/node_modules/.bin/azurite-blob");
+        let npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"];
+        if !installed(&program, &[&[&npm[..], &["--prefix", "target/azurite", "azurite@3.35.0"]].concat()]) {
+            return None;
+        }
+        let azurite = Self::start(|port| {
+            let mut command = Command::new(&program);
+            command.args(["--blobHost", "127.0.0.1", "--blobPort", port]);
+            command.args(["--inMemoryPersistence", "--silent", "--disableTelemetry"]);
+            command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{ACCOUNT_KEY}"));
+            command
+        });
+        azurite.signed("bucket", &[]);
+        Some(azurite)
+    }
+
+    fn start(command: impl FnOnce(&str) -> Command) -> Self {
+        // A port that is free now; nobody else here takes ports by number.
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let process = command(&address.port().to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .spawn()
+            .expect("the server starts");
+        let server = Self { process, address };
+        while TcpStream::connect(server.address).is_err() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    /// Asks one that does not ask who asks; gives the whole answer.
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         let len = body.len();
@@ -73,37 +123,114 @@ impl Moto {
         answer
     }
 
-    /// Names of objects that begin so.
-    fn names(&self, prefix: &str) -> Vec<String> {
-        let answer = self.ask("GET", &format!("/bucket?list-type=2&prefix={prefix}"), b"");
-        let keys = answer.split("<Key>").skip(1);
-        keys.filter_map(|rest| rest.split("</Key>").next()).map(str::to_owned).collect()
+    /// Asks Azurite; gives what it says.
+    fn signed(&self, name: &str, more: &[&str]) -> String {
+        let account = format!("http://{}/{ACCOUNT}", self.address);
+        let mut command = Command::new("node");
+        command.arg("tests/archive/azure.mjs").args([&account, ACCOUNT_KEY, name]).args(more);
+        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("node");
+        assert!(output.status.success(), "{}", told(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 
-/// Between a step and the store: ends each connection once so many octets have gone to the store.
-fn cutting(to: SocketAddr, after: usize) -> (SocketAddr, Arc<AtomicU64>) {
+/// A store as the steps see it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    S3,
+    Google,
+    Azure,
+}
+
+/// One of them, by its server.
+struct Store<'a> {
+    kind: Kind,
+    server: &'a Server,
+}
+
+impl Store<'_> {
+    fn uri(&self, name: &str) -> String {
+        let scheme = match self.kind {
+            Kind::S3 => "s3",
+            Kind::Google => "gs",
+            Kind::Azure => "az",
+        };
+        format!("{scheme}://bucket/{name}")
+    }
+
+    /// The program, to which the store is at that address.
+    fn step(&self, at: SocketAddr, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
+        command.args(arguments).stdin(Stdio::null());
+        let url = format!("http://{at}");
+        match self.kind {
+            Kind::S3 => {
+                command.env("AWS_ENDPOINT", url).env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "us-east-1");
+                command.env("AWS_ACCESS_KEY_ID", "made-up").env("AWS_SECRET_ACCESS_KEY", "made-up");
+            }
+            Kind::Google => {
+                command.env("GOOGLE_BASE_URL", url).env("GOOGLE_ALLOW_HTTP", "true");
+                command.env("GOOGLE_BEARER_TOKEN", "made-up");
+            }
+            Kind::Azure => {
+                command.env("AZURE_STORAGE_USE_EMULATOR", "true").env("AZURITE_BLOB_STORAGE_URL", url);
+                command.env("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT).env("AZURE_STORAGE_ACCOUNT_KEY", ACCOUNT_KEY);
+            }
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.step(self.server.address, arguments).output().expect("the program runs")
+    }
+
+    fn put(&self, name: &str, path: &str) -> String {
+        match self.kind {
+            Kind::S3 | Kind::Google => {
+                let octets = std::fs::read(path).expect("a capture");
+                self.server.ask("PUT", &format!("/bucket/{name}"), &octets);
+            }
+            Kind::Azure => drop(self.server.signed(&format!("bucket/{name}"), &[path])),
+        }
+        self.uri(name)
+    }
+
+    /// Names of objects that begin so.
+    fn names(&self, prefix: &str) -> Vec<String> {
+        let names: Vec<String> = match self.kind {
+            Kind::S3 | Kind::Google => {
+                let answer = self.server.ask("GET", "/bucket?list-type=2", b"");
+                let keys = answer.split("<Key>").skip(1);
+                keys.filter_map(|rest| rest.split("</Key>").next()).map(str::to_owned).collect()
+            }
+            Kind::Azure => self.server.signed("bucket", &["--list"]).lines().map(str::to_owned).collect(),
+        };
+        assert!(!names.is_empty(), "there is a manifest at least");
+        names.into_iter().filter(|name| name.starts_with(prefix)).collect()
+    }
+}
+
+/// Between a step and the store: once so many octets have gone to the store, it ends each connection on which there are more.
+fn cutting(to: SocketAddr, after: u64) -> (SocketAddr, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let cuts = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&cuts);
+    let (counted, sent) = (Arc::clone(&cuts), Arc::new(AtomicU64::new(0)));
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
             let Ok(far) = TcpStream::connect(to) else { return };
-            let cuts = Arc::clone(&counted);
+            let (cuts, sent) = (Arc::clone(&counted), Arc::clone(&sent));
             let (mut from_store, mut to_step) =
                 (far.try_clone().expect("a socket"), near.try_clone().expect("a socket"));
             std::thread::spawn(move || drop(std::io::copy(&mut from_store, &mut to_step)));
             std::thread::spawn(move || {
                 let (mut near, mut far) = (near, far);
-                let mut sent = 0;
                 let mut octets = [0; 4096];
                 while let Ok(read @ 1..) = near.read(&mut octets) {
-                    if sent + read > after {
+                    if sent.fetch_add(read as u64, Ordering::SeqCst) > after {
                         cuts.fetch_add(1, Ordering::SeqCst);
                         break;
                     }
-                    sent += read;
                     if far.write_all(&octets[..read]).is_err() {
                         break;
                     }
@@ -115,59 +242,82 @@ fn cutting(to: SocketAddr, after: usize) -> (SocketAddr, Arc<AtomicU64>) {
     (address, cuts)
 }
 
-fn step(store: SocketAddr, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
-    command
-        .args(arguments)
-        .env("AWS_ENDPOINT", format!("http://{store}"))
-        .env("AWS_ALLOW_HTTP", "true")
-        .env("AWS_ACCESS_KEY_ID", "made-up")
-        .env("AWS_SECRET_ACCESS_KEY", "made-up")
-        .env("AWS_REGION", "us-east-1")
-        .stdin(Stdio::null());
-    command
-}
-
-fn run(store: SocketAddr, arguments: &[&str]) -> Output {
-    step(store, arguments).output().expect("the program runs")
+#[test]
+fn an_archive_in_a_bucket() {
+    let Some(moto) = Server::moto() else { return };
+    an_archive(&Store { kind: Kind::S3, server: &moto });
 }
 
 #[test]
-fn an_archive_in_a_bucket() {
-    let Some(moto) = Moto::start() else { return };
-    let bed = Bed::of("cloud", &archive(11, flows(300), 6, Shape::Rotated), vec![]);
-    moto.ask("PUT", "/bucket", b"");
-    let put = |(at, path): (usize, &String)| {
-        let octets = std::fs::read(path).expect("a capture");
-        moto.ask("PUT", &format!("/bucket/captures/{at}.pcap"), &octets);
-        format!("s3://bucket/captures/{at}.pcap")
-    };
-    let captures: Vec<String> = bed.captures.iter().enumerate().map(put).collect();
-    let key = bed.path("key");
-    let out = "s3://bucket/archive/one";
-    let plan = ["archive", "plan", "-q", "-p", "3", "--out", out, "--fingerprint-key", &key];
-    let store = moto.address;
-    done(&run(store, &[&plan[..], &captures.iter().map(String::as_str).collect::<Vec<_>>()].concat()));
-    let manifest = "s3://bucket/archive/one/manifest.json";
-    let map = ["archive", "map", "-q", "--manifest", manifest, "--file"];
-    // Ended while it writes: nothing of it can be seen.
-    let (cutter, cuts) = cutting(store, 3000);
-    let mut child = step(cutter, &[&map[..], &["0"]].concat()).stderr(Stdio::null()).spawn().expect("it runs");
-    while cuts.load(Ordering::SeqCst) < 2 {
-        assert!(child.try_wait().expect("it was started").is_none(), "it ended before a request was cut");
-        std::thread::sleep(Duration::from_millis(5));
+fn an_archive_in_a_bucket_of_google() {
+    let Some(moto) = Server::moto() else { return };
+    an_archive(&Store { kind: Kind::Google, server: &moto });
+}
+
+#[test]
+fn an_archive_in_a_container_of_azure() {
+    let Some(azurite) = Server::azurite() else { return };
+    let store = Store { kind: Kind::Azure, server: &azurite };
+    an_archive(&store);
+    let mut finish = store.step(azurite.address, &["archive", "finish", "--manifest", &store.uri("a/manifest.json")]);
+    let refused = finish.env("AZURE_STORAGE_ACCOUNT_KEY", "bm90IGl0").output().expect("the program runs");
+    assert_eq!(refused.status.code(), Some(3), "{}", told(&refused));
+    assert_eq!(told(&refused).lines().count(), 1, "{}", told(&refused));
+    assert!(told(&refused).contains("403"), "{}", told(&refused));
+    assert!(!told(&refused).contains("bm90IGl0"), "{}", told(&refused));
+}
+
+/// A mail of 10 MiB and more that no level of compression makes shorter by much: what is kept of it takes several requests.
+fn large() -> Vec<u8> {
+    let said = "S: 220 mail.example ESMTP\nC: EHLO here.example\nS: 250-mail.example\nS: 250 AUTH PLAIN\n\
+                C: AUTH PLAIN AHUxAG1hZGUtdXA=\nS: 235 in\nC: MAIL FROM:<a@example>\nS: 250 ok\n\
+                C: RCPT TO:<b@example>\nS: 250 ok\nC: DATA\nS: 354 go";
+    let mut random = Random::new(5);
+    let mut talk = Transcript::parse(25, said).at(Timestamp(1_700_000_900_000_000_000));
+    for _ in 0..8000 {
+        let line: Vec<u8> = (0..1300).map(|_| b'0' + (random.draw() % 64) as u8).chain(*b"\r\n").collect();
+        talk = talk.say(Speaker::Client, &line);
     }
-    child.kill().and_then(|()| child.wait()).expect("it was started");
-    assert_eq!(moto.names("archive/one/map/"), Vec::<String>::new());
+    let talk = talk.say(Speaker::Client, b".\r\n").say(Speaker::Server, b"250 ok\r\n");
+    pcap(&talk.play().iter().map(captured).collect::<Vec<_>>())
+}
+
+/// Captures in the store, steps that write there, one of them ended while it writes; the records are those of a replay.
+fn an_archive(store: &Store<'_>) {
+    let mut files = archive(11, flows(300), 6, Shape::Rotated);
+    files.push(large());
+    let bed = Bed::of(&store.uri("").replace(['/', ':'], ""), &files, vec![]);
+    let captures: Vec<String> =
+        bed.captures.iter().enumerate().map(|(at, path)| store.put(&format!("captures/{at}.pcap"), path)).collect();
+    let key = bed.path("key");
+    let (out, manifest) = (store.uri("archive/one"), store.uri("archive/one/manifest.json"));
+    let plan = |partitions| {
+        let plan = ["archive", "plan", "-q", "-p", partitions, "--out", &out, "--fingerprint-key", &key];
+        done(&store.run(&[&plan[..], &captures.iter().map(String::as_str).collect::<Vec<_>>()].concat()));
+    };
+    plan("3");
+    let map = ["archive", "map", "-q", "--manifest", &manifest, "--file"];
+    // Ended while it writes, a request or one of several: nothing of it can be seen.
+    for (index, after) in [(0, 3000), (6, 9_000_000)] {
+        let (cutter, cuts) = cutting(store.server.address, after);
+        let mut command = store.step(cutter, &map);
+        let mut child = command.arg(index.to_string()).stderr(Stdio::null()).spawn().expect("it runs");
+        while cuts.load(Ordering::SeqCst) < 2 {
+            assert!(child.try_wait().expect("it was started").is_none(), "it ended before a request was cut");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().and_then(|()| child.wait()).expect("it was started");
+        assert_eq!(store.names("archive/one/map/"), Vec::<String>::new());
+    }
     for index in 0..captures.len() {
-        done(&run(store, &[&map[..], &[&index.to_string()]].concat()));
+        done(&store.run(&[&map[..], &[&index.to_string()]].concat()));
     }
     for partition in 0..3 {
         let partition = partition.to_string();
-        done(&run(store, &["archive", "reduce", &partition, "-q", "--manifest", manifest, "--fingerprint-key", &key]));
+        done(&store.run(&["archive", "reduce", &partition, "-q", "--manifest", &manifest, "--fingerprint-key", &key]));
     }
-    let finish = ["archive", "finish", "-q", "--manifest", manifest, "--records", RECORDS];
-    let got = run(store, &finish);
+    let finish = ["archive", "finish", "-q", "--manifest", &manifest, "--records", RECORDS];
+    let got = store.run(&finish);
     assert_eq!(got.status.code(), bed.want.status.code(), "{}", told(&got));
     // The captures have other names there; what is said of a capture itself has an identity that its name is in.
     let lines = |output: &[u8]| -> Vec<String> {
@@ -179,13 +329,12 @@ fn an_archive_in_a_bucket() {
     assert!(want.len() > 300, "{}", want.len());
     assert!(got == want, "{} and {} lines", got.len(), want.len());
     // Another plan in the place of this one.
-    let plan = plan.map(|word| if word == "3" { "4" } else { word });
-    done(&run(store, &[&plan[..], &captures.iter().map(String::as_str).collect::<Vec<_>>()].concat()));
-    let refused = run(store, &finish);
+    plan("4");
+    let refused = store.run(&finish);
     assert_eq!(refused.status.code(), Some(4), "{}", told(&refused));
-    let named = "s3://bucket/archive/one/map/1/map.json: it was made by another plan";
-    assert!(told(&refused).contains(named), "{}", told(&refused));
-    let missing = run(store, &["archive", "finish", "--manifest", "s3://bucket/no/manifest.json"]);
+    let named = format!("{}: it was made by another plan", store.uri("archive/one/map/1/map.json"));
+    assert!(told(&refused).contains(&named), "{}", told(&refused));
+    let missing = store.run(&["archive", "finish", "--manifest", &store.uri("no/manifest.json")]);
     assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
     assert!(told(&missing).contains("there is no such object"), "{}", told(&missing));
 }

@@ -1,8 +1,9 @@
 //! Captures in which what a map leaves out would have mattered, packet by packet: each must be told, or change nothing.
 
 use crate::inside::in_steps_and_at_once;
-use barewire::testing::{Captured, Link, Packet};
-use barewire::wire::{Endpoint, LinkType, Timestamp};
+use crate::traffic::captured;
+use barewire::testing::{Captured, Packet};
+use barewire::wire::{Endpoint, Timestamp};
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -15,8 +16,7 @@ fn packet(at: u64, is_clients: bool, flags: u8, seq: u32, ack: u32, payload: &[u
     let server = Endpoint { address: Endpoint::v4(0xc633_6401), port: 10_001 };
     let (source, destination) = if is_clients { (client, server) } else { (server, client) };
     let time = Timestamp(1_700_000_000_000_000_000 + at * 1_000_000);
-    let packet = Packet { time, source, destination, seq, ack, flags, urgent: 0, payload: payload.to_vec() };
-    Captured { time, link_type: LinkType::ETHERNET, octets: packet.octets(Link::Ethernet) }
+    captured(&Packet { time, source, destination, seq, ack, flags, urgent: 0, payload: payload.to_vec() })
 }
 
 fn client(at: u64, flags: u8, seq: u32, ack: u32, payload: &[u8]) -> Captured {

@@ -190,6 +190,11 @@ fn pause(pace: usize, random: &mut Random) -> u64 {
     }
 }
 
+/// A packet as it is on Ethernet.
+pub(crate) fn captured(packet: &Packet) -> Captured {
+    Captured { time: packet.time, link_type: LinkType::ETHERNET, octets: packet.octets(Link::Ethernet) }
+}
+
 fn wrapped(
     packet: &Packet,
     wrapping: usize,
@@ -198,19 +203,19 @@ fn wrapped(
     number: u64,
     random: &mut Random,
 ) -> Vec<Captured> {
-    let captured = |octets| Captured { time: packet.time, link_type: LinkType::ETHERNET, octets };
+    let holding = |octets| Captured { time: packet.time, link_type: LinkType::ETHERNET, octets };
     let ethernet = |ip: &[u8]| [&[2; 12][..], &[8, 0], ip].concat();
     let raw = packet.octets(Link::Raw);
     let id = (number as u16).wrapping_mul(31).wrapping_add(packet.seq as u16 ^ packet.ack as u16);
     let is_cut = packet.payload.len() > 20 && random.chance(70);
     match wrapping {
-        0 => vec![captured(packet.octets(Link::Vlan(tag)))],
+        0 => vec![holding(packet.octets(Link::Vlan(tag)))],
         1 | 2 if WRAPPINGS[tunnel].link_type == LinkType::ETHERNET && !WRAPPINGS[tunnel].is_v6 => {
             // Some in fragments inside the tunnel.
             let parts = if is_cut && wrapping == 2 { fragments(&raw, 24, id) } else { vec![raw] };
-            parts.iter().map(|part| captured(WRAPPINGS[tunnel].wrap(part))).collect()
+            parts.iter().map(|part| holding(WRAPPINGS[tunnel].wrap(part))).collect()
         }
-        3 if is_cut => fragments(&raw, 32, id).iter().map(|part| captured(ethernet(part))).collect(),
+        3 if is_cut => fragments(&raw, 32, id).iter().map(|part| holding(ethernet(part))).collect(),
         4 => {
             // A tunnel in fragments: whose they are shows when they are whole.
             let gre = [&[0_u8, 0, 8, 0][..], &raw].concat();
@@ -218,8 +223,8 @@ fn wrapped(
             outer[2..4].copy_from_slice(&(20 + gre.len() as u16).to_be_bytes());
             outer.extend(gre);
             let parts = if is_cut { fragments(&outer, 40, id) } else { vec![outer] };
-            parts.iter().map(|part| captured(ethernet(part))).collect()
+            parts.iter().map(|part| holding(ethernet(part))).collect()
         }
-        _ => vec![captured(packet.octets(Link::Ethernet))],
+        _ => vec![captured(packet)],
     }
 }
