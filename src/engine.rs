@@ -51,13 +51,16 @@ pub struct Settings {
 /// Frames that are looked up at once: about as many waits for memory as a processor has under way.
 const TOGETHER: usize = 16;
 
-/// Where the flows of the next frames may be.
+/// Where `find` says that the flows of the next frames may be.
 #[inline]
-fn look_up<'a, V: Default>(table: &FlowTable<V>, frames: impl Iterator<Item = Frame<'a>>) -> [Option<Slot>; TOGETHER] {
+fn look_up<'a, T: Copy>(
+    frames: impl Iterator<Item = Frame<'a>>,
+    find: impl Fn(&FlowKey) -> Option<T>,
+) -> [Option<T>; TOGETHER] {
     let mut found = [None; TOGETHER];
     for (found, frame) in found.iter_mut().zip(frames) {
         let key = glance(&frame).map(|(source, destination)| FlowKey::between(source, destination).0);
-        *found = key.and_then(|key| table.find(&key));
+        *found = key.and_then(|key| find(&key));
     }
     found
 }
@@ -241,7 +244,7 @@ impl Engine {
         let before = records.len();
         let mut brought = None;
         while let Some(first) = frames.clone().next() {
-            for found in look_up(&self.table, frames.clone()) {
+            for found in look_up(frames.clone(), |key| self.table.find(key)) {
                 let Some(frame) = frames.next() else { break };
                 self.take(&frame, found, records);
             }
@@ -370,13 +373,14 @@ impl Engine {
         frame: &Frame<'_>,
         records: &mut Vec<Record>,
     ) {
-        let mut handshake = match self.table.value(slot) {
-            State::Embryo(handshake) => **handshake,
-            _ => Handshake::default(),
-        };
+        let speaks = !segment.payload.is_empty() && !segment.flags.has(Flags::RST);
         if segment.flags.has(Flags::SYN) {
-            handshake.greet(side, segment, frame.at);
-            self.put(slot, State::Embryo(Box::new(handshake)));
+            if !matches!(self.table.value(slot), State::Embryo(_)) {
+                self.put(slot, State::Embryo(Box::default()));
+            }
+            if let State::Embryo(handshake) = self.table.value(slot) {
+                handshake.greet(side, segment, frame.at);
+            }
             self.table.set_class(slot, Class::Embryo);
             if self.table.count(Class::Embryo) > self.embryos
                 && let Some(oldest) = self.table.oldest(Class::Embryo).filter(|oldest| *oldest != slot)
@@ -385,7 +389,8 @@ impl Engine {
                 self.conclude(oldest, End::Evicted, records);
             }
             // Data may come with it (RFC 7413). Whether they are taken or sent again, they crossed the wire.
-            if !segment.payload.is_empty() && !segment.flags.has(Flags::RST) {
+            if speaks {
+                let mut handshake = self.handshake(slot);
                 handshake.packets -= 1;
                 self.follow((slot, key, side), &without_syn(segment), frame, &handshake, records);
                 if matches!(self.table.value(slot), State::Live(_)) {
@@ -394,9 +399,13 @@ impl Engine {
             }
             return;
         }
+        if speaks {
+            let handshake = self.handshake(slot);
+            return self.follow((slot, key, side), segment, frame, &handshake, records);
+        }
         if let State::Embryo(handshake) = self.table.value(slot) {
             handshake.packets += 1;
-            if segment.payload.is_empty() && !segment.flags.has(Flags::RST) {
+            if !segment.flags.has(Flags::RST) {
                 handshake.confirm(side, segment);
                 // Connected, and nobody has spoken yet: some servers greet late.
                 if handshake.is_confirmed() {
@@ -404,10 +413,14 @@ impl Engine {
                 }
             }
         }
-        if segment.payload.is_empty() || segment.flags.has(Flags::RST) {
-            return;
+    }
+
+    /// What is known of the handshakes of a flow that has not spoken.
+    fn handshake(&mut self, slot: Slot) -> Handshake {
+        match self.table.value(slot) {
+            State::Embryo(handshake) => **handshake,
+            State::New | State::Other | State::Live(_) => Handshake::default(),
         }
-        self.follow((slot, key, side), segment, frame, &handshake, records);
     }
 
     /// The first data after a handshake.

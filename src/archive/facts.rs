@@ -3,12 +3,13 @@
 //!
 //! A file that is cut off, or holds what was never written, is an error and not less.
 
-use super::{compressed, damaged};
+use super::damaged;
+use super::frames::{FrameReader, FrameWriter};
 use crate::engine::{Extent, LeftOut};
 use crate::finding::{Record, SERIAL_VERSION, varint};
 use crate::stream::{FlowKey, Side};
 use crate::wire::{Endpoint, Timestamp};
-use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
 const LEFT_OUT: &[u8; 8] = b"BWleft\x02\n";
 const RECORDS: &[u8; 8] = b"BWrec\x00\x01\n";
@@ -22,7 +23,7 @@ const MOST_RECORD: u64 = 1 << 20;
 
 /// Of connections of which packets were left out.
 pub struct LeftOutWriter<W: Write> {
-    out: zstd::Encoder<'static, W>,
+    out: FrameWriter<W>,
     /// What was written last.
     before: [u64; 2],
     entry: Vec<u8>,
@@ -35,7 +36,7 @@ impl<W: Write> LeftOutWriter<W> {
     ///
     /// Those of `out`.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut out = compressed(out)?;
+        let mut out = FrameWriter::new(out)?;
         out.write_all(LEFT_OUT)?;
         Ok(Self { out, before: [0; 2], entry: Vec::with_capacity(64) })
     }
@@ -118,7 +119,7 @@ impl LeftOutReader {
 
 /// Records of a partition, in the order in which they came to light.
 pub struct RecordWriter<W: Write> {
-    out: zstd::Encoder<'static, W>,
+    out: FrameWriter<W>,
     clock: u64,
     /// Records so far.
     pub records: u64,
@@ -133,7 +134,7 @@ impl<W: Write> RecordWriter<W> {
     ///
     /// Those of `out`.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut out = compressed(out)?;
+        let mut out = FrameWriter::new(out)?;
         out.write_all(RECORDS)?;
         out.write_all(&SERIAL_VERSION.to_le_bytes())?;
         Ok(Self { out, clock: 0, records: 0, entry: Vec::new(), head: Vec::new() })
@@ -212,11 +213,11 @@ impl RecordReader {
 }
 
 /// What is read octet by octet.
-struct Input(BufReader<zstd::Decoder<'static, BufReader<Box<dyn Read + Send>>>>);
+struct Input(FrameReader);
 
 impl Input {
     fn new(input: Box<dyn Read + Send>, magic: &[u8; 8], otherwise: &str) -> io::Result<Self> {
-        let mut input = Self(BufReader::new(zstd::Decoder::new(input)?));
+        let mut input = Self(FrameReader::new(input)?);
         if input.octets()? == *magic { Ok(input) } else { Err(damaged(otherwise)) }
     }
 

@@ -8,6 +8,7 @@
 #[cfg(feature = "cloud")]
 mod cloud;
 pub mod facts;
+mod frames;
 pub mod order;
 pub mod parts;
 pub mod store;
@@ -45,28 +46,14 @@ pub fn digest_of(octets: &[u8]) -> String {
     digits(&Sha256::digest(octets))
 }
 
-/// What went through, for whoever asks in the end: how many octets, and the last of them. All files here are one frame of
-/// zstd, which ends with a checksum of its content (RFC 8878 §3.1.1) that whoever reads it has compared.
+/// What went through, for whoever asks in the end: how many octets, and the last of them. All files here are frames of
+/// zstd, of which each ends with a checksum of its content (RFC 8878 §3.1.1) that whoever reads it has compared: with how many
+/// octets there are, and how many entries, the last of these tells one file from another.
 #[derive(Clone, Default)]
 pub struct Seen(Arc<Mutex<([u8; CHECKSUM], u64)>>);
 
 /// Octets of the checksum.
 const CHECKSUM: usize = 4;
-
-/// Speed before size: what a map writes is read once, and most of it is encrypted or mail. At this level long repetitions
-/// alone are found; one of -8 takes a quarter more time for all steps, and leaves a quarter less.
-const LEVEL: i32 = -1000;
-/// Binary logarithm of the octets that are looked back over. Many files are written at once, and what all of them look back
-/// over must fit where the processor has it at hand.
-const WINDOW: u32 = 17;
-
-/// Compresses a file of the steps.
-fn compressed<W: Write>(out: W) -> io::Result<zstd::Encoder<'static, W>> {
-    let mut out = zstd::Encoder::new(out, LEVEL)?;
-    out.window_log(WINDOW)?;
-    out.include_checksum(true)?;
-    Ok(out)
-}
 
 impl Seen {
     fn note(&self, octets: &[u8]) {

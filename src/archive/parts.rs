@@ -4,10 +4,11 @@
 //! A packet of no octets and without a number is no packet: it tells that the clock of the capture had come so far, where
 //! none of those around it does. What is read is taken for what was written here and nothing else; the form allows more.
 
-use super::{compressed, damaged};
-use crate::capture::{Compression, MAX_RECORD};
+use super::damaged;
+use super::frames::{FrameReader, FrameWriter};
+use crate::capture::MAX_RECORD;
 use crate::wire::{Frame, LinkType, PacketRef, Timestamp};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead as _, ErrorKind, Read, Write};
 use zeroize::Zeroizing;
 
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -17,19 +18,21 @@ const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const EPB_PACKETID: u16 = 5;
+/// The head of that option, which has eight octets.
+const NUMBERED: [u8; 4] = [EPB_PACKETID as u8, 0, 8, 0];
 /// Ten to the minus ninth: as finely as captures are read.
 const NANOSECONDS: u8 = 9;
 
 /// Link types of one capture: each interface of it may have its own.
 const LINK_TYPES: usize = 4096;
-/// Octets of a packet's block before its octets.
-const HEADER: usize = 28;
+/// Octets of a packet's block before its octets, after the kind and the length.
+const HEADER: usize = 20;
 /// And behind them: the number, the end of the options, the length again.
 const TRAILER: usize = 20;
 
 /// Writes packets.
 pub struct PartWriter<W: Write> {
-    out: zstd::Encoder<'static, W>,
+    out: FrameWriter<W>,
     /// By the number of their interface.
     link_types: Vec<LinkType>,
     name: String,
@@ -46,7 +49,7 @@ impl<W: Write> PartWriter<W> {
     /// Those of `out`.
     pub fn new(out: W, name: &str) -> io::Result<Self> {
         let mut part = Self {
-            out: compressed(out)?,
+            out: FrameWriter::new(out)?,
             link_types: Vec::new(),
             name: name.chars().take(1000).collect(),
             clock: 0,
@@ -146,7 +149,7 @@ fn padded(octets: &[u8], out: &mut Vec<u8>) {
 
 /// Reads packets.
 pub struct PartReader {
-    input: BufReader<Box<dyn Read + Send>>,
+    input: FrameReader,
     link_types: Vec<LinkType>,
     clock: u64,
     /// Index of the capture.
@@ -156,12 +159,14 @@ pub struct PartReader {
     at: PacketRef,
     link_type: LinkType,
     original_len: u32,
-    octets: Zeroizing<Vec<u8>>,
     len: usize,
+    /// Octets of the last block, behind its kind and length.
+    rest: usize,
+    /// They lie in one frame, else here.
+    is_in_frame: bool,
+    block: Zeroizing<Vec<u8>>,
 }
 
-/// Octets that are read together.
-const BUFFER: usize = 64 * 1024;
 /// A section's header and an interface's description: names have an end.
 const MOST_DESCRIBED: usize = 8 * 1024;
 
@@ -172,10 +177,8 @@ impl PartReader {
     ///
     /// It does not begin as parts do.
     pub fn new(input: Box<dyn Read + Send>, index: u32) -> io::Result<Self> {
-        // As captures are read: what it holds of them is wiped in the end.
-        let input = Compression::Zstd.open(input, false)?;
         let mut part = Self {
-            input: BufReader::with_capacity(BUFFER, input),
+            input: FrameReader::new(input)?,
             link_types: Vec::new(),
             clock: 0,
             index,
@@ -183,15 +186,13 @@ impl PartReader {
             at: PacketRef::default(),
             link_type: LinkType::RAW,
             original_len: 0,
-            octets: Zeroizing::new(Vec::new()),
             len: 0,
+            rest: 0,
+            is_in_frame: false,
+            block: Zeroizing::new(Vec::new()),
         };
-        let (kind, len) = part.begin()?.ok_or_else(|| damaged("it is empty"))?;
-        if kind != SECTION {
-            return Err(damaged("it is no part of a capture"));
-        }
-        part.body(len, len + 12)?;
-        if part.octets.get(..4) != Some(&0x1a2b_3c4d_u32.to_le_bytes()[..]) {
+        let kind = part.next_block()?.ok_or_else(|| damaged("it is empty"))?;
+        if kind != SECTION || part.body().get(..4) != Some(&0x1a2b_3c4d_u32.to_le_bytes()[..]) {
             return Err(damaged("it is no part of a capture"));
         }
         Ok(part)
@@ -203,18 +204,17 @@ impl PartReader {
     ///
     /// It cannot be read, or holds what no part does.
     pub fn step(&mut self) -> io::Result<bool> {
-        while let Some((kind, len)) = self.begin()? {
+        while let Some(kind) = self.next_block()? {
             match kind {
                 INTERFACE => {
-                    self.body(len, len + 12)?;
-                    let link_type = self.octets.first_chunk().map(|octets| LinkType(u16::from_le_bytes(*octets)));
+                    let link_type = self.body().first_chunk().map(|octets| LinkType(u16::from_le_bytes(*octets)));
                     if self.link_types.len() == LINK_TYPES {
                         return Err(damaged("more link types than a part may have"));
                     }
                     self.link_types.extend(link_type);
                 }
                 PACKET => {
-                    if self.packet(len)? {
+                    if self.packet()? {
                         return Ok(true);
                     }
                 }
@@ -231,52 +231,63 @@ impl PartReader {
             at: self.at,
             clock: Timestamp(self.clock),
             link_type: self.link_type,
-            octets: self.octets.get(..self.len).unwrap_or_default(),
+            octets: self.body().get(HEADER..HEADER + self.len).unwrap_or_default(),
             original_len: self.original_len,
             datagram: None,
         }
     }
 
-    /// The kind of the next block, and the octets of its body. `None` at the end.
-    fn begin(&mut self) -> io::Result<Option<(u32, usize)>> {
+    /// Steps to the next block, and tells its kind. `None` at the end.
+    fn next_block(&mut self) -> io::Result<Option<u32>> {
         if self.input.fill_buf()?.is_empty() {
             return Ok(None);
         }
         let mut header = [0; 8];
-        self.read(&mut header)?;
+        self.input.read_exact(&mut header).map_err(cut)?;
         let (kind, len) = (word(&header, 0), word(&header, 4) as usize);
-        let most = if kind == PACKET { HEADER + MAX_RECORD + 3 + TRAILER } else { MOST_DESCRIBED };
+        let most = if kind == PACKET { 8 + HEADER + MAX_RECORD + 3 + TRAILER } else { MOST_DESCRIBED };
         if len < 12 || len > most || !len.is_multiple_of(4) {
             return Err(damaged("a block of an impossible length"));
         }
-        Ok(Some((kind, len - 12)))
+        self.rest = len - 8;
+        self.is_in_frame = self.input.fill_buf()?.len() >= self.rest;
+        if self.is_in_frame {
+            self.input.consume(self.rest);
+        } else {
+            if self.block.len() < self.rest {
+                self.block = Zeroizing::new(vec![0; self.rest.next_power_of_two()]);
+            }
+            self.input.read_exact(&mut self.block[..self.rest]).map_err(cut)?;
+        }
+        let octets = self.octets();
+        if word(octets, octets.len() - 4) as usize == len {
+            Ok(Some(kind))
+        } else {
+            Err(damaged("a block whose lengths differ"))
+        }
     }
 
-    /// The rest of a block of `total` octets, and its end.
-    fn body(&mut self, rest: usize, total: usize) -> io::Result<()> {
-        if self.octets.len() < rest + 4 {
-            self.octets = Zeroizing::new(vec![0; (rest + 4).next_power_of_two()]);
-        }
-        let Self { input, octets, .. } = self;
-        input.read_exact(&mut octets[..rest + 4]).map_err(cut)?;
-        if word(octets, rest) as usize == total { Ok(()) } else { Err(damaged("a block whose lengths differ")) }
+    fn octets(&self) -> &[u8] {
+        if self.is_in_frame { self.input.behind(self.rest) } else { &self.block[..self.rest] }
+    }
+
+    /// The block without its kind and lengths.
+    fn body(&self) -> &[u8] {
+        self.octets().split_last_chunk::<4>().map_or(&[], |(body, _)| body)
     }
 
     /// Whether it is one, and not only the time.
-    fn packet(&mut self, len: usize) -> io::Result<bool> {
-        let mut header = [0; HEADER - 8];
-        if len < header.len() {
+    fn packet(&mut self) -> io::Result<bool> {
+        let body = self.body();
+        if body.len() < HEADER {
             return Err(damaged("a packet without a header"));
         }
-        self.read(&mut header)?;
-        let words: [u32; 5] = std::array::from_fn(|at| word(&header, at * 4));
+        let words: [u32; 5] = std::array::from_fn(|at| word(body, at * 4));
         let [interface, high, low, captured, original_len] = words;
-        let rest = len - header.len();
-        self.body(rest, len + 12)?;
-        let (captured, padded) = (captured as usize, (captured as usize).next_multiple_of(4));
-        let options = (padded + 16 == rest).then(|| &self.octets[padded..rest]);
-        let head = [EPB_PACKETID.to_le_bytes(), 8_u16.to_le_bytes()].concat();
-        let number = options.and_then(|options| options.strip_prefix(&head[..])).and_then(<[u8]>::first_chunk);
+        let captured = captured as usize;
+        let options = HEADER + captured.next_multiple_of(4);
+        let options = (options + TRAILER - 4 == body.len()).then(|| &body[options..]);
+        let number = options.and_then(|options| options.strip_prefix(&NUMBERED)).and_then(<[u8]>::first_chunk);
         let number = u64::from_le_bytes(*number.ok_or_else(|| damaged("a packet without its number"))?);
         let link_type = self.link_types.get(interface as usize).copied();
         let link_type = link_type.ok_or_else(|| damaged("a packet of an interface that is not described"))?;
@@ -292,10 +303,6 @@ impl PartReader {
         (self.number, self.len, self.link_type, self.original_len) = (number, captured, link_type, original_len);
         self.at = PacketRef { time: Timestamp(time), input: self.index, number };
         Ok(true)
-    }
-
-    fn read(&mut self, out: &mut [u8]) -> io::Result<()> {
-        self.input.read_exact(out).map_err(cut)
     }
 }
 

@@ -61,8 +61,8 @@ struct Plan {
     partitions: u32,
 
     /// How much is kept of each connection that a capture shows without its beginning, on other ports than those of mail: an
-    /// earlier capture may have shown that it is mail. Of text, 256 times as much.
-    #[arg(long, value_name = "KIB", default_value_t = 4, value_parser = clap::value_parser!(u32).range(..=262_144))]
+    /// earlier capture may have shown that it is mail. Of text, 1024 times as much.
+    #[arg(long, value_name = "KIB", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=262_144))]
     unknown: u32,
 
     /// Leave nothing out on the ports that are looked at: all of their packets are written once more and read again. Then

@@ -61,6 +61,15 @@ pub enum Extent {
     Whole,
 }
 
+/// Where a connection is known.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Among those of no interest.
+    Rest(Slot),
+    /// To the engine.
+    Engine(Slot),
+}
+
 /// A connection of no interest.
 #[derive(Clone, Copy, Default)]
 struct Rest {
@@ -100,7 +109,7 @@ pub struct Sieve {
 const SHARES: u32 = 16;
 /// What may be mail in clear takes so much less of the room: a session with messages is long, and nearly all that is not
 /// mail is encrypted.
-const TEXT_SHARE: u64 = 256;
+const TEXT_SHARE: u64 = 1024;
 
 /// Whether octets begin as text does, in whatever character set; none are as good as text.
 fn is_text(octets: &[u8]) -> bool {
@@ -146,7 +155,11 @@ impl Sieve {
         mut tell: impl FnMut(Sifted, &Frame<'a>) -> Result<(), E>,
     ) -> Result<(), E> {
         while frames.clone().next().is_some() {
-            for found in look_up(&self.rest, frames.clone()) {
+            let find = |key: &FlowKey| {
+                let rest = self.rest.find(key).map(Place::Rest);
+                rest.or_else(|| self.engine.table.find(key).map(Place::Engine))
+            };
+            for found in look_up(frames.clone(), find) {
                 let Some(frame) = frames.next() else { break };
                 tell(self.push(&frame, found), &frame)?;
             }
@@ -154,7 +167,7 @@ impl Sieve {
         Ok(())
     }
 
-    fn push(&mut self, frame: &Frame<'_>, found: Option<Slot>) -> Sifted {
+    fn push(&mut self, frame: &Frame<'_>, found: Option<Place>) -> Sifted {
         self.counters.note(frame);
         match open(frame) {
             Ok(segment) => {
@@ -219,7 +232,7 @@ impl Sieve {
     }
 
     /// `may_hold`: nothing else brings the frame to the other engine.
-    fn segment(&mut self, segment: &Segment<'_>, found: Option<Slot>, frame: &Frame<'_>, may_hold: bool) -> Sifted {
+    fn segment(&mut self, segment: &Segment<'_>, found: Option<Place>, frame: &Frame<'_>, may_hold: bool) -> Sifted {
         let (key, _) = FlowKey::between(segment.source, segment.destination);
         if self.room.is_none() || self.hinted.has(segment) {
             return Sifted::Wanted(key);
@@ -229,7 +242,12 @@ impl Sieve {
             self.since_sweep = 0;
             self.sweep(frame.clock);
         }
-        if let Some(slot) = self.rest.find_from(&key, found) {
+        let (in_rest, in_engine) = match found {
+            Some(Place::Rest(slot)) => (Some(slot), None),
+            Some(Place::Engine(slot)) => (None, Some(slot)),
+            None => (None, None),
+        };
+        if let Some(slot) = self.rest.find_from(&key, in_rest) {
             let is_idle = frame.clock.since(self.rest.last_seen(slot)) > IDLE_OTHER_NS;
             let speaks = self.rest.value(slot).extent == Extent::Silent && !segment.payload.is_empty();
             // To the other engine a SYN with ACK is nothing here, unless another file has the SYN: what comes is kept for it.
@@ -238,14 +256,16 @@ impl Sieve {
             }
             self.bury(slot);
         }
-        let (has_beginning, mute) = self.engine.before(&key, segment, frame.clock);
+        let in_engine = self.engine.table.find_from(&key, in_engine);
+        let (has_beginning, mute) = self.engine.before(in_engine, segment, frame.clock);
         let mute = mute.filter(|_| may_hold && !is_opening(segment));
         let counted = self.engine.counters().stream;
-        self.engine.push(frame, &mut self.records);
+        self.engine.clock = frame.clock;
+        self.engine.segment(segment, in_engine, frame, &mut self.records);
         self.records.clear();
         // What was followed, if only for a packet, is counted.
         let mute = mute.filter(|_| self.engine.counters().stream == counted);
-        let state = self.engine.state(&key);
+        let state = self.engine.state(&key, in_engine);
         let is_mute = matches!(state, Some(State::Embryo(_)));
         let extent = match state {
             Some(State::New) => Some(Extent::Silent),
@@ -352,11 +372,11 @@ struct Mute {
 impl Engine {
     /// Whether a connection to which this segment belongs is known from its beginning, and if nothing more is, what. The
     /// answer to a SYN is no beginning: another file has that, and perhaps what the client said.
-    fn before(&mut self, key: &FlowKey, segment: &Segment<'_>, clock: Timestamp) -> (bool, Option<Mute>) {
+    fn before(&mut self, found: Option<Slot>, segment: &Segment<'_>, clock: Timestamp) -> (bool, Option<Mute>) {
         let begins = is_opening(segment);
         // What has been silent for too long begins anew.
         let is_known = |slot: &Slot| clock.since(self.table.last_seen(*slot)) <= idle_ns(self.table.class(*slot));
-        let Some(slot) = self.table.find(key).filter(is_known) else { return (begins, None) };
+        let Some(slot) = found.filter(is_known) else { return (begins, None) };
         let since = self.table.last_seen(slot);
         match self.table.value(slot) {
             State::New | State::Other => (begins, None),
@@ -368,8 +388,9 @@ impl Engine {
         }
     }
 
-    fn state(&mut self, key: &FlowKey) -> Option<&State> {
-        let slot = self.table.find(key)?;
+    /// `found`: where it may be.
+    fn state(&mut self, key: &FlowKey, found: Option<Slot>) -> Option<&State> {
+        let slot = self.table.find_from(key, found)?;
         Some(self.table.value(slot))
     }
 
@@ -433,7 +454,7 @@ impl Tombstones {
     pub fn add(&mut self, input: u32, left_out: &LeftOut, engine: &mut Engine) {
         let LeftOut { key, extent, since, until, .. } = left_out;
         let before = self.gone.get(key).copied().filter(|gone| since.since(gone.seen) <= IDLE_OTHER_NS);
-        let extent = match (before, engine.state(key), *extent) {
+        let extent = match (before, engine.state(key, None), *extent) {
             // What nothing was kept of may not be what the engine saw.
             (Some(Gone { extent: Extent::Rest, .. }), _, Extent::Whole) => {
                 self.miss(input);
@@ -472,7 +493,7 @@ impl Tombstones {
             return;
         }
         // Another capture has the other direction.
-        match engine.state(&key) {
+        match engine.state(&key, None) {
             // What was left out is of a connection that is followed.
             Some(State::Live(_) | State::Embryo(_)) => {
                 self.gone.remove(&key);

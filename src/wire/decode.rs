@@ -202,7 +202,7 @@ struct Ipv4<'a> {
     ends: [u128; 2],
 }
 
-#[inline]
+#[inline(always)]
 fn ipv4(octets: &[u8]) -> Result<Ipv4<'_>, Skip> {
     let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated) };
     let header_len = usize::from(header[0] & 0x0f) * 4;
@@ -219,7 +219,7 @@ fn ipv4(octets: &[u8]) -> Result<Ipv4<'_>, Skip> {
     Ok(Ipv4 { header: &octets[..header_len], payload, wire_len: total_len - header_len, ends })
 }
 
-#[inline]
+#[inline(always)]
 fn tcp_in_ipv4(octets: &[u8], cut: bool) -> Result<Segment<'_>, Skip> {
     let Ipv4 { header, payload, wire_len, ends } = ipv4(octets)?;
     tcp(payload, wire_len, ends, header[8], cut)
@@ -303,7 +303,7 @@ fn fragment_header(extensions: &etherparse::Ipv6ExtensionsSlice<'_>) -> Option<(
     })
 }
 
-#[inline]
+#[inline(always)]
 fn tcp(octets: &[u8], wire_len: usize, ends: [u128; 2], ttl: u8, cut: bool) -> Result<Segment<'_>, Skip> {
     let Some(header) = octets.first_chunk::<20>() else { return Err(Skip::Truncated) };
     let header_len = usize::from(header[12] >> 4) * 4;

@@ -7,7 +7,7 @@ use barewire::finding::Record;
 use barewire::testing::{Captured, settings, streams};
 use barewire::wire::{Frame, PacketRef, Refusal, Timestamp, open};
 
-const UNKNOWN: Option<u32> = Some(4 * 1024);
+const UNKNOWN: Option<u32> = Some(1024);
 
 /// A packet as its capture has it.
 #[derive(Clone, Copy)]

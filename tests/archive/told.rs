@@ -8,7 +8,7 @@ use barewire::wire::{Endpoint, Timestamp};
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 /// So many octets are kept of what nobody knows the beginning of.
-const ROOM: u32 = 4 * 1024;
+const ROOM: u32 = 1024;
 
 /// A packet at so many milliseconds, of the client or of the server.
 fn packet(at: u64, is_clients: bool, flags: u8, seq: u32, ack: u32, payload: &[u8]) -> Captured {
