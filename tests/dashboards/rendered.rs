@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! npm install --no-package-lock --ignore-scripts --prefix tests/dashboards/rendered
-//! BAREWIRE_RENDERED=FOLDER cargo test --test dashboards -- --nocapture rendered
+//! BAREWIRE_REQUIRE_ALL=1 BAREWIRE_RENDERED=FOLDER cargo test --test dashboards -- --nocapture rendered
 //! ```
 //!
 //! The pictures lie in the folder then.
