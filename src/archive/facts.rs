@@ -9,7 +9,7 @@ use crate::engine::{Extent, LeftOut};
 use crate::finding::{Record, SERIAL_VERSION, varint};
 use crate::stream::{FlowKey, Side};
 use crate::wire::{Endpoint, Timestamp};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 
 const LEFT_OUT: &[u8; 8] = b"BWleft\x02\n";
 const RECORDS: &[u8; 8] = b"BWrec\x00\x01\n";
@@ -203,7 +203,7 @@ impl RecordReader {
             return Err(damaged("a record of an impossible length"));
         }
         self.entry.resize(len as usize, 0);
-        self.input.0.read_exact(&mut self.entry).map_err(cut)?;
+        self.input.0.fill(&mut self.entry)?;
         let mut rest = &self.entry[..];
         let clock = number(|| rest.split_off_first().copied().ok_or_else(|| damaged("a record that is none")))?;
         self.clock = self.clock.checked_add(clock).ok_or_else(|| damaged("numbers that no capture has"))?;
@@ -223,7 +223,7 @@ impl Input {
 
     fn octets<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut octets = [0; N];
-        self.0.read_exact(&mut octets).map_err(cut)?;
+        self.0.fill(&mut octets)?;
         Ok(octets)
     }
 
@@ -238,10 +238,6 @@ impl Input {
             _ => Err(damaged("something stands behind its end")),
         }
     }
-}
-
-fn cut(error: io::Error) -> io::Error {
-    if error.kind() == ErrorKind::UnexpectedEof { damaged("it is cut off") } else { error }
 }
 
 fn number(octet: impl FnMut() -> io::Result<u8>) -> io::Result<u64> {

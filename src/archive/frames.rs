@@ -100,6 +100,14 @@ impl FrameReader {
         from.and_then(|from| self.content.get(from..self.at)).unwrap_or_default()
     }
 
+    /// So much of it as `out` has room for.
+    pub(super) fn fill(&mut self, out: &mut [u8]) -> io::Result<()> {
+        self.read_exact(out).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged("it is cut off"),
+            _ => error,
+        })
+    }
+
     /// `false` at the end.
     fn next_frame(&mut self) -> io::Result<bool> {
         loop {

@@ -8,7 +8,7 @@ use super::damaged;
 use super::frames::{FrameReader, FrameWriter};
 use crate::capture::MAX_RECORD;
 use crate::wire::{Frame, LinkType, PacketRef, Timestamp};
-use std::io::{self, BufRead as _, ErrorKind, Read, Write};
+use std::io::{self, BufRead as _, Read, Write};
 use zeroize::Zeroizing;
 
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -243,7 +243,7 @@ impl PartReader {
             return Ok(None);
         }
         let mut header = [0; 8];
-        self.input.read_exact(&mut header).map_err(cut)?;
+        self.input.fill(&mut header)?;
         let (kind, len) = (word(&header, 0), word(&header, 4) as usize);
         let most = if kind == PACKET { 8 + HEADER + MAX_RECORD + 3 + TRAILER } else { MOST_DESCRIBED };
         if len < 12 || len > most || !len.is_multiple_of(4) {
@@ -257,7 +257,7 @@ impl PartReader {
             if self.block.len() < self.rest {
                 self.block = Zeroizing::new(vec![0; self.rest.next_power_of_two()]);
             }
-            self.input.read_exact(&mut self.block[..self.rest]).map_err(cut)?;
+            self.input.fill(&mut self.block[..self.rest])?;
         }
         let octets = self.octets();
         if word(octets, octets.len() - 4) as usize == len {
@@ -304,10 +304,6 @@ impl PartReader {
         self.at = PacketRef { time: Timestamp(time), input: self.index, number };
         Ok(true)
     }
-}
-
-fn cut(error: io::Error) -> io::Error {
-    if error.kind() == ErrorKind::UnexpectedEof { damaged("it is cut off") } else { error }
 }
 
 fn word(octets: &[u8], at: usize) -> u32 {
