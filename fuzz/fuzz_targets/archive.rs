@@ -28,7 +28,7 @@ fn packets(octets: &[u8]) {
         again.push(&frame).expect("memory");
         seen.push((frame.at.number, frame.clock, frame.octets.to_vec()));
     }
-    let again = again.finish().expect("memory");
+    let again = again.finish().expect("memory").0;
     let mut part = PartReader::new(Box::new(Cursor::new(again)), 0).expect("a part");
     for (number, clock, octets) in seen {
         assert!(part.step().expect("what was written"));
@@ -45,7 +45,7 @@ fn left_out(octets: &[u8]) {
         again.push(&one).expect("memory");
         seen.push(one);
     }
-    let again = again.finish().expect("memory");
+    let again = again.finish().expect("memory").0;
     let mut reader = LeftOutReader::new(Box::new(Cursor::new(again))).expect("its beginning");
     for one in seen {
         assert_eq!(reader.next_one().expect("what was written"), Some(one));
@@ -59,7 +59,7 @@ fn records(octets: &[u8]) {
         while let Ok(Some((clock, record))) = reader.next_one() {
             again.push(&record, clock).expect("memory");
         }
-        Some(again.finish().expect("memory"))
+        Some(again.finish().expect("memory").0)
     };
     let Some(once) = read(compressed(octets)) else { return };
     let twice = read(Box::new(Cursor::new(once.clone()))).expect("what was written");

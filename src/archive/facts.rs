@@ -4,7 +4,7 @@
 //! A file that is cut off, or holds what was never written, is an error and not less.
 
 use super::damaged;
-use super::frames::{FrameReader, FrameWriter};
+use super::frames::{FrameReader, FrameWriter, Sum};
 use crate::engine::{Extent, LeftOut};
 use crate::finding::{Record, SERIAL_VERSION, varint};
 use crate::stream::{FlowKey, Side};
@@ -64,12 +64,12 @@ impl<W: Write> LeftOutWriter<W> {
         self.out.write_all(entry)
     }
 
-    /// Ends it, and gives back what it was written to.
+    /// Ends it, and gives back what it was written to, and what came of it.
     ///
     /// # Errors
     ///
     /// Those of `out`.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<(W, Sum)> {
         self.out.write_all(&[END])?;
         self.out.finish()
     }
@@ -115,6 +115,12 @@ impl LeftOutReader {
         let key = FlowKey::between(end()?, end()?).0;
         Ok(Some(LeftOut { key, extent, after: *number, since: Timestamp(*clock), until: Timestamp(until) }))
     }
+
+    /// What was read so far.
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        self.input.0.sum()
+    }
 }
 
 /// Records of a partition, in the order in which they came to light.
@@ -157,12 +163,12 @@ impl<W: Write> RecordWriter<W> {
         self.out.write_all(&self.entry)
     }
 
-    /// Ends it, and gives back what it was written to.
+    /// Ends it, and gives back what it was written to, and what came of it.
     ///
     /// # Errors
     ///
     /// Those of `out`.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<(W, Sum)> {
         self.out.write_all(&[0])?;
         self.out.finish()
     }
@@ -209,6 +215,12 @@ impl RecordReader {
         self.clock = self.clock.checked_add(clock).ok_or_else(|| damaged("numbers that no capture has"))?;
         let record = Record::read(rest).ok_or_else(|| damaged("a record that is none"))?;
         Ok(Some((Timestamp(self.clock), record)))
+    }
+
+    /// What was read so far.
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        self.input.0.sum()
     }
 }
 
@@ -288,7 +300,7 @@ mod tests {
         left_out().iter().for_each(|one| first.push(one).unwrap());
         let mut second = RecordWriter::new(Vec::new()).unwrap();
         records().iter().for_each(|(clock, record)| second.push(record, *clock).unwrap());
-        [first.finish().unwrap(), second.finish().unwrap()]
+        [first.finish().unwrap().0, second.finish().unwrap().0]
     }
 
     #[test]

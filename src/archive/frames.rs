@@ -2,7 +2,7 @@
 //! reads it compares. So no frame needs another, and each is made from memory into memory: a stream of zstd's own would
 //! copy all of it twice more, and most of what a map does beside reading is to copy.
 
-use super::damaged;
+use super::{damaged, mixed};
 use std::io::{self, BufRead, Read, Write};
 use zeroize::Zeroizing;
 use zstd::bulk::{Compressor, Decompressor};
@@ -18,9 +18,35 @@ const TOGETHER: usize = 3;
 /// alone are found; one of -8 takes a fifth more time for map and reduce, and leaves a third less.
 const LEVEL: i32 = -1000;
 
+/// Octets of the checksum at the end of a frame.
+const CHECKSUM: usize = 4;
+
+/// What tells a file from another: how many octets it has, and the checksums of all its frames, in their order, as one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Octets of the file.
+    pub octets: u64,
+    checksums: u64,
+}
+
+impl Sum {
+    fn add(&mut self, frame: &[u8]) {
+        self.octets += frame.len() as u64;
+        let checksum = frame.last_chunk::<CHECKSUM>().map_or(0, |octets| u32::from_le_bytes(*octets));
+        self.checksums = mixed(self.checksums, checksum.into());
+    }
+
+    /// The checksums, in hexadecimal digits.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        format!("{:016x}", self.checksums)
+    }
+}
+
 /// Writes content.
 pub(super) struct FrameWriter<W> {
     out: W,
+    sum: Sum,
     compressor: Compressor<'static>,
     content: Zeroizing<Vec<u8>>,
     frame: Zeroizing<Vec<u8>>,
@@ -34,15 +60,15 @@ impl<W: Write> FrameWriter<W> {
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         let content = Zeroizing::new(Vec::with_capacity(CONTENT));
         let frame = Zeroizing::new(Vec::with_capacity(compress_bound(CONTENT)));
-        Ok(Self { out, compressor, content, frame, is_begun: false })
+        Ok(Self { out, sum: Sum::default(), compressor, content, frame, is_begun: false })
     }
 
-    /// Writes what is left; at least a frame of nothing.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    /// Writes what is left; at least a frame of nothing. Gives back where to, and what came of it.
+    pub(super) fn finish(mut self) -> io::Result<(W, Sum)> {
         if !self.content.is_empty() || !self.is_begun {
             self.send()?;
         }
-        Ok(self.out)
+        Ok((self.out, self.sum))
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -50,6 +76,7 @@ impl<W: Write> FrameWriter<W> {
         self.frame.clear();
         self.compressor.compress_to_buffer(&self.content, &mut *self.frame)?;
         self.content.clear();
+        self.sum.add(&self.frame);
         self.out.write_all(&self.frame)
     }
 }
@@ -78,6 +105,7 @@ pub(super) struct FrameReader {
     end: usize,
     content: Zeroizing<Vec<u8>>,
     at: usize,
+    sum: Sum,
 }
 
 impl FrameReader {
@@ -91,6 +119,7 @@ impl FrameReader {
             end: 0,
             content: Zeroizing::new(Vec::with_capacity(CONTENT)),
             at: 0,
+            sum: Sum::default(),
         })
     }
 
@@ -98,6 +127,11 @@ impl FrameReader {
     pub(super) fn behind(&self, octets: usize) -> &[u8] {
         let from = self.at.checked_sub(octets);
         from.and_then(|from| self.content.get(from..self.at)).unwrap_or_default()
+    }
+
+    /// What was read so far.
+    pub(super) fn sum(&self) -> Sum {
+        self.sum
     }
 
     /// So much of it as `out` has room for.
@@ -117,6 +151,7 @@ impl FrameReader {
                 self.content.clear();
                 let content = self.decompressor.decompress_to_buffer(&there[..len], &mut *self.content);
                 content.map_err(|error| damaged(&error.to_string()))?;
+                self.sum.add(&there[..len]);
                 self.begin += len;
                 return Ok(true);
             }
@@ -174,7 +209,7 @@ mod tests {
     fn written(content: &[u8]) -> Vec<u8> {
         let mut writer = FrameWriter::new(Vec::new()).unwrap();
         writer.write_all(content).unwrap();
-        writer.finish().unwrap()
+        writer.finish().unwrap().0
     }
 
     fn read(octets: Vec<u8>) -> io::Result<Vec<u8>> {
@@ -195,6 +230,30 @@ mod tests {
             assert_eq!(zstd::decode_all(&octets[..]).unwrap(), made(len));
             assert!(read(octets).unwrap() == made(len), "{len}");
         }
+    }
+
+    #[test]
+    fn another_octet_anywhere_is_another_sum() {
+        let sums = |content: &[u8]| {
+            let mut writer = FrameWriter::new(Vec::new()).unwrap();
+            writer.write_all(content).unwrap();
+            let (octets, written) = writer.finish().unwrap();
+            let mut reader = FrameReader::new(Box::new(io::Cursor::new(octets))).unwrap();
+            io::copy(&mut reader, &mut io::sink()).unwrap();
+            assert_eq!(reader.sum(), written);
+            written
+        };
+        let mut content = made(3 * CONTENT);
+        content[7] = 7;
+        let whole = sums(&content);
+        for at in [0, CONTENT, 2 * CONTENT + 5] {
+            let mut other = content.clone();
+            other[at] ^= 1;
+            assert_ne!(sums(&other).checksum(), whole.checksum(), "{at}");
+        }
+        // The same frames in another order.
+        let turned: Vec<u8> = content.rchunks(CONTENT).flatten().copied().collect();
+        assert_ne!(sums(&turned).checksum(), whole.checksum());
     }
 
     #[test]

@@ -8,15 +8,14 @@
 #[cfg(feature = "cloud")]
 mod cloud;
 pub mod facts;
-mod frames;
+pub mod frames;
 pub mod order;
 pub mod parts;
 pub mod store;
 
 use crate::stream::{FlowKey, Side};
 use sha2::{Digest as _, Sha256};
-use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
 
 /// Which partition a connection is in: by its inner addresses and ports, so that both directions, and what is sent with and
 /// without a VLAN or a tunnel around it, are in one, and two hosts with most of the traffic between them are in all.
@@ -24,15 +23,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[must_use]
 pub fn partition(key: &FlowKey, seed: u64, partitions: u32) -> u32 {
     let ends = [Side::A, Side::B].map(|side| key.endpoint(side));
-    let mut hash = seed;
-    for word in ends.into_iter().flat_map(|end| [(end.address >> 64) as u64, end.address as u64, end.port.into()]) {
-        // The finaliser of splitmix64.
-        hash = (hash ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        hash ^= hash >> 31;
-    }
-    (hash % u64::from(partitions.max(1))) as u32
+    let words = ends.into_iter().flat_map(|end| [(end.address >> 64) as u64, end.address as u64, end.port.into()]);
+    (words.fold(seed, mixed) % u64::from(partitions.max(1))) as u32
+}
+
+/// One more word into a hash: the finaliser of splitmix64.
+fn mixed(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
 }
 
 /// In hexadecimal digits.
@@ -44,70 +44,6 @@ fn digits(digest: &[u8]) -> String {
 #[must_use]
 pub fn digest_of(octets: &[u8]) -> String {
     digits(&Sha256::digest(octets))
-}
-
-/// What went through, for whoever asks in the end: how many octets, and the last of them. All files here are frames of
-/// zstd, of which each ends with a checksum of its content (RFC 8878 §3.1.1) that whoever reads it has compared: with how many
-/// octets there are, and how many entries, the last of these tells one file from another.
-#[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<([u8; CHECKSUM], u64)>>);
-
-/// Octets of the checksum.
-const CHECKSUM: usize = 4;
-
-impl Seen {
-    fn note(&self, octets: &[u8]) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tail = &octets[octets.len().saturating_sub(CHECKSUM)..];
-        seen.0.rotate_left(tail.len());
-        seen.0[CHECKSUM - tail.len()..].copy_from_slice(tail);
-        seen.1 += octets.len() as u64;
-    }
-
-    /// The checksum, at the end of the file, and octets so far.
-    #[must_use]
-    pub fn so_far(&self) -> (String, u64) {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (digits(&seen.0), seen.1)
-    }
-}
-
-/// Passes on and takes note.
-pub struct Noted<T> {
-    inner: T,
-    seen: Seen,
-}
-
-impl<T> Noted<T> {
-    /// Notes what goes through.
-    pub fn new(inner: T, seen: Seen) -> Self {
-        Self { inner, seen }
-    }
-
-    /// What it passes on to.
-    pub fn into_inner(self) -> T {
-        self.inner
-    }
-}
-
-impl<T: Read> Read for Noted<T> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(out)?;
-        self.seen.note(&out[..read]);
-        Ok(read)
-    }
-}
-
-impl<T: Write> Write for Noted<T> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(octets)?;
-        self.seen.note(&octets[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 /// A file that holds something else than was written there.

@@ -7,6 +7,7 @@
 //! of one time up to four are open.
 
 use super::facts::LeftOutReader;
+use super::frames::Sum;
 use super::parts::PartReader;
 use crate::engine::LeftOut;
 use crate::wire::{Frame, Timestamp};
@@ -48,6 +49,8 @@ pub struct Source {
     pub name: String,
     /// Packets, or what was left out, that were read of it; and octets of packets.
     pub read: [u64; 2],
+    /// What it was, once it was read to its end.
+    pub sum: Sum,
     reader: Option<Reader>,
     left_out: Option<LeftOut>,
 }
@@ -69,7 +72,7 @@ impl Source {
     /// A file that begins there.
     #[must_use]
     pub fn new(first: Place, name: String) -> Self {
-        Self { first, name, read: [0; 2], reader: None, left_out: None }
+        Self { first, name, read: [0; 2], sum: Sum::default(), reader: None, left_out: None }
     }
 }
 
@@ -167,7 +170,11 @@ impl<F: FnMut(&str) -> io::Result<Box<dyn Read + Send>>> Order<F> {
         };
         match stepped {
             Ok(None) => {
-                source.reader = None;
+                source.sum = match source.reader.take() {
+                    Some(Reader::Part(part)) => part.sum(),
+                    Some(Reader::LeftOut(reader)) => reader.sum(),
+                    None => source.sum,
+                };
                 Ok(None)
             }
             Ok(place) => Ok(place),

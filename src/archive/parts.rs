@@ -5,7 +5,7 @@
 //! none of those around it does. What is read is taken for what was written here and nothing else; the form allows more.
 
 use super::damaged;
-use super::frames::{FrameReader, FrameWriter};
+use super::frames::{FrameReader, FrameWriter, Sum};
 use crate::capture::MAX_RECORD;
 use crate::wire::{Frame, LinkType, PacketRef, Timestamp};
 use std::io::{self, BufRead as _, Read, Write};
@@ -80,12 +80,12 @@ impl<W: Write> PartWriter<W> {
         self.packet(interface, frame.at.time, frame.octets, frame.original_len, frame.at.number)
     }
 
-    /// Ends it, and gives back what it was written to.
+    /// Ends it, and gives back what it was written to, and what came of it.
     ///
     /// # Errors
     ///
     /// Those of `out`.
-    pub fn finish(self) -> io::Result<W> {
+    pub fn finish(self) -> io::Result<(W, Sum)> {
         self.out.finish()
     }
 
@@ -237,6 +237,12 @@ impl PartReader {
         }
     }
 
+    /// What was read so far.
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        self.input.sum()
+    }
+
     /// Steps to the next block, and tells its kind. `None` at the end.
     fn next_block(&mut self) -> io::Result<Option<u32>> {
         if self.input.fill_buf()?.is_empty() {
@@ -329,7 +335,7 @@ mod tests {
             let link_type = LinkType(*link_type);
             part.push(&Frame { at, clock: Timestamp(clock), link_type, octets, original_len, datagram: None }).unwrap();
         }
-        part.finish().unwrap()
+        part.finish().unwrap().0
     }
 
     type Got = (PacketRef, u64, u16, Vec<u8>);

@@ -45,6 +45,10 @@ fn place(uri: &str) -> Result<Place, String> {
         Some((scheme @ ("s3" | "gs" | "az"), _)) => {
             Err(format!("{uri}: this barewire does not know {scheme}://; build it with the feature cloud"))
         }
+        // Not a folder of that name, which nobody means.
+        Some((scheme, _)) if scheme.bytes().all(|octet| octet.is_ascii_alphanumeric()) && !scheme.is_empty() => {
+            Err(format!("{uri}: {scheme}:// is not known; name a path, or file://, s3://, gs:// or az://"))
+        }
         _ => Ok(Place::Path(PathBuf::from(uri))),
     }
 }

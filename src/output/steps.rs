@@ -123,7 +123,7 @@ pub struct Part {
     pub octets: u64,
     /// Clock and number of the first.
     pub first: [u64; 2],
-    /// Octets of the file, and the checksum at its end.
+    /// Octets of the file, and the checksums in it as one.
     pub stored: u64,
     /// See `stored`.
     pub checksum: String,
@@ -145,7 +145,7 @@ pub struct ReduceDone {
     pub missed: BTreeMap<u32, u64>,
     /// Records in the file beside it.
     pub records: u64,
-    /// Octets of that file, and the checksum at its end.
+    /// Octets of that file, and the checksums in it as one.
     pub stored: u64,
     /// See `stored`.
     pub checksum: String,
@@ -159,7 +159,7 @@ pub struct Read {
     pub entries: u64,
     /// Octets of packets.
     pub octets: u64,
-    /// The checksum at its end.
+    /// The checksums in it as one.
     pub checksum: String,
 }
 

@@ -301,7 +301,10 @@ fn summary(tally: &Tally, intake: &Intake, status: (u8, String)) -> Summary {
             tally.uncompared
         )
     });
-    let unread = counters.unread.iter().map(|(link_type, frames)| {
+    let mut unread: Vec<_> = counters.unread.iter().collect();
+    // Whichever engine has met one first.
+    unread.sort_by_key(|(link_type, _)| link_type.0);
+    let unread = unread.into_iter().map(|(link_type, frames)| {
         let name = link_type.name().map(|name| format!(" ({name})")).unwrap_or_default();
         format!("link type {}{name} is not read: {}; capture Ethernet or IP", link_type.0, counted(frames, "frame"))
     });

@@ -60,6 +60,15 @@ const PROGRESS_EVERY: u64 = 16 * 1024;
 /// Record batches between workers and the writer.
 const RECORD_BATCHES: usize = 64;
 
+/// None of the captures could be read; why not, of each. The output stays as it is.
+pub(super) fn nothing_read(job: &ReplayJob, inputs: &[String], why: Vec<String>) -> Failure {
+    why.iter().for_each(|problem| console::error(problem));
+    let told = "no input could be read; no records were written";
+    let verdict = job.documents.verdict(&job.judging, inputs);
+    let written = verdict.map_or(Ok(()), |verdict| job.documents.write(verdict, (3, told.to_owned()), why));
+    written.err().unwrap_or_else(|| Failure::input(told))
+}
+
 /// Reads the captures to their end and writes what they show. Gives the exit status.
 ///
 /// # Errors
@@ -85,12 +94,7 @@ pub fn replay(mut job: ReplayJob) -> Result<u8, Failure> {
     let unread: Vec<String> =
         files.problems().iter().filter(|problem| !problem.opened).map(ToString::to_string).collect();
     if unread.len() == job.files.len() {
-        unread.iter().for_each(|problem| console::error(problem));
-        let why = "no input could be read; no records were written";
-        if let Some(verdict) = job.documents.verdict(&job.judging, &inputs) {
-            job.documents.write(verdict, (3, why.to_owned()), unread)?;
-        }
-        return Err(Failure::input(why));
+        return Err(nothing_read(job, &inputs, unread));
     }
     let mut telling = Telling::open(job, posts, inputs, (began, started))?;
     let mut watcher = Watcher::new(began, console::tells(Level::Info));

@@ -54,6 +54,8 @@ const PARTS: usize = 16;
 const TAKING: Duration = Duration::from_millis(50);
 /// Between two looks at what came, when nobody asks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// And while more and more comes.
+const LOOK_SOON: Duration = Duration::from_millis(5);
 /// Between two looks at how things stand, when nobody asks.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// Between two tellings of news to a reader, at least; and that as many times as long as making them took, or, where so
@@ -231,14 +233,16 @@ impl<F: FnMut() -> Source> Site for Desk<F> {
             // Rates are of the time since the last look: whoever comes after hours is told of the last seconds.
             drop((self.source)());
         }
+        let mut next = LOOK_EVERY;
         while let Ok(lines) = self.receive.try_recv() {
+            next = LOOK_SOON;
             lines.split(|octet| *octet == b'\n').for_each(|line| self.board.take(line));
             if began.elapsed() >= TAKING {
                 return Some(Duration::ZERO);
             }
         }
         let is_awaited = std::mem::take(&mut self.is_awaited);
-        Some(if is_awaited { LOOK_EVERY.min(self.free.saturating_duration_since(Instant::now())) } else { LOOK_EVERY })
+        Some(if is_awaited { next.min(self.free.saturating_duration_since(Instant::now())) } else { next })
     }
 }
 

@@ -11,11 +11,13 @@ mod inside;
 mod told;
 mod traffic;
 
+use barewire::testing::{Random, Speaker, Transcript};
+use barewire::wire::Timestamp;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use traffic::{NETWORK, Shape, World, archive, captures, in_files, laid_out};
+use traffic::{NETWORK, Shape, World, archive, captured, captures, in_files, laid_out};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 /// Of a connection that a map has left out and that the engine of the whole would have looked at.
@@ -343,13 +345,12 @@ fn whatever_is_missing_or_unequal_is_named() {
         octets[middle] ^= 1;
         fs::write(path, octets).expect("a file");
     };
-    let path = out.join("reduce/0/records.zst");
-    let kept = fs::read(&path).expect("a file");
-    turned(&path);
-    let output = bed.finish();
-    assert_eq!(output.status.code(), Some(4), "{}", told(&output));
-    assert!(told(&output).contains("reduce/0/records.zst"), "{}", told(&output));
-    fs::write(&path, kept).expect("put back");
+    with("reduce/0/records.zst", &turned, "run reduce 0 again");
+    let odd = |path: &Path| {
+        let text = fs::read_to_string(path).expect("what a step has done");
+        fs::write(path, text.replace("\"mail connections\"", "\"mail connection\"")).expect("a file");
+    };
+    with("reduce/1/reduce.json", &odd, "reduce/1/reduce.json: counters that no step has");
     let manifest = |path: &Path| {
         let text = fs::read_to_string(path).expect("a plan");
         fs::write(path, text.replace("\"--max-memory=512\"", "\"--max-memory=511\"")).expect("a plan");
@@ -373,6 +374,44 @@ fn whatever_is_missing_or_unequal_is_named() {
     bed.check(&bed.finish());
 }
 
+/// Two captures of one time and length, of which a password near the beginning is all that differs.
+#[test]
+fn what_differs_far_from_the_end_is_other() {
+    let capture = |secret: &str| {
+        let text = format!("S: +OK ready\nC: USER u\nS: +OK\nC: PASS {secret}\nS: +OK in\nC: RETR 1\nS: +OK");
+        let talk = Transcript::parse(110, &text).at(Timestamp(1_700_000_000_000_000_000));
+        let mut random = Random::new(1);
+        let line = |random: &mut Random| -> Vec<u8> { (0..1200).map(|_| b'0' + random.below(64) as u8).collect() };
+        let talk = (0..400).fold(talk, |talk, _| talk.say(Speaker::Server, &line(&mut random)));
+        talk.play().iter().map(captured).collect::<Vec<_>>()
+    };
+    let bed = Bed::of("early", &in_files(&[capture("made-up-1"), capture("made-up-2")]), vec![]);
+    bed.plan(1);
+    (0..2).for_each(|index| done(&bed.map(index)));
+    let [one, two] = [0, 1].map(|index| bed.folder.join(format!("out/map/{index}/part-0.pcapng.zst")));
+    let [first, second] = [&one, &two].map(|path| fs::read(path).expect("a part"));
+    assert!(first != second && first.len() == second.len() && first.ends_with(&second[second.len() - 100_000..]));
+    fs::write(&one, &second).and_then(|()| fs::write(&two, &first)).expect("parts");
+    let refused = bed.reduce(0);
+    assert_eq!(refused.status.code(), Some(4), "{}", told(&refused));
+    assert!(told(&refused).contains("it is not what the map has written"), "{}", told(&refused));
+}
+
+#[test]
+fn of_captures_that_cannot_be_read_nothing_is_said() {
+    let bed = Bed::of("junk", &[b"no capture".to_vec(), Vec::new()], vec![]);
+    let output = bed.path("records.ndjson");
+    fs::write(&output, "kept").expect("a file");
+    bed.run(1);
+    let finish = barewire(&["archive", "finish", "--manifest", &bed.manifest(), "-o", &output]);
+    assert_eq!((finish.status.code(), bed.want.status.code()), (Some(3), Some(3)), "{}", told(&finish));
+    let replay = barewire(
+        &[&["replay", "-o", &output][..], &bed.captures.iter().map(String::as_str).collect::<Vec<_>>()].concat(),
+    );
+    assert_eq!(told(&finish), told(&replay));
+    assert_eq!(fs::read_to_string(&output).expect("a file"), "kept");
+}
+
 #[test]
 fn what_cannot_be_meant_is_told_in_one_line() {
     let bed = Bed::of("usage", &archive(7, 60, 2, Shape::Rotated), vec![]);
@@ -393,6 +432,7 @@ fn what_cannot_be_meant_is_told_in_one_line() {
         (vec!["plan", "--out", &out, "--fingerprint-key", &key, "-"], 3, "name the files"),
         (vec!["plan", "--out", &out, "--fingerprint-key", &key, "-p", "0", capture], 2, "--partitions 0"),
         (vec!["plan", "--out", &out, "--fingerprint-key", &key], 2, "<URI>"),
+        (vec!["plan", "--out", "https://x/y", "--fingerprint-key", &key, capture], 2, "https:// is not known"),
         (vec!["plan", "--out", &out, "--fingerprint-key", &key, "--list", &missing], 2, "--list"),
         (vec!["plan", "--out", &out, "--fingerprint-key", &key, "--list", &empty], 2, "it names no capture"),
         (vec!["plan", "--out", &out, "--fingerprint-key", &key, "--list", &empty, capture], 2, "cannot be used with"),

@@ -59,6 +59,11 @@ fn requests_of_other_pages_and_for_other_hosts_get_nothing() {
         ),
         ("GET /events HTTP/1.1\r\nHost: HOST\r\nSec-Fetch-Site: cross-site\r\n\r\n".to_owned(), "403"),
         ("POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 1\r\n\r\nx".to_owned(), "405"),
+        ("HEAD / HTTP/1.1\r\nHost: HOST\r\n\r\n".to_owned(), "405"),
+        // As a proxy is asked; who is meant is judged all the same.
+        ("GET http://HOST/ HTTP/1.1\r\nHost: HOST\r\n\r\n".to_owned(), "200"),
+        ("GET http://HOST/ HTTP/1.1\r\nHost: attacker.example\r\n\r\n".to_owned(), "421"),
+        ("GET http://HOST/nothing HTTP/1.1\r\nHost: HOST\r\n\r\n".to_owned(), "404"),
         ("GET /../etc/passwd HTTP/1.1\r\nHost: HOST\r\n\r\n".to_owned(), "404"),
         ("GET /favicon.ico HTTP/1.1\r\nHost: HOST\r\n\r\n".to_owned(), "204"),
         ("GET / HTTP/1.1\r\nHost HOST\r\n\r\n".to_owned(), "400"),
@@ -67,6 +72,7 @@ fn requests_of_other_pages_and_for_other_hosts_get_nothing() {
     ] {
         let answer = ui.ask(&request);
         assert_eq!(status(&answer), wanted, "{request:.300}: {answer:.400}");
+        assert!(!request.starts_with("HEAD ") || answer.ends_with("\r\n\r\n"), "{answer}");
         let tells = answer.contains("carol");
         assert_eq!(tells, wanted == "200", "{request}");
     }

@@ -2,21 +2,21 @@
 //! archive tells them.
 
 use super::reduce::RECORDS;
-use super::{Planned, map_file, reduce_file};
+use super::{Planned, map_file, reduce_file, run_again};
 use crate::archive::facts::RecordReader;
-use crate::archive::{Noted, Seen};
 use crate::engine::Counters;
 use crate::finding::Record;
 use crate::ops::console;
 use crate::ops::counted;
 use crate::output::steps::{Holds, MapDone, Part, ReduceDone};
 use crate::run::post::Posts;
-use crate::run::replay::{ReplayJob, needs};
+use crate::run::replay::{ReplayJob, needs, nothing_read};
 use crate::run::telling::{Read, Telling};
 use crate::run::{Failure, now, refuse_overwriting};
 use crate::wire::Timestamp;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -59,9 +59,13 @@ pub fn finish(job: FinishJob) -> Result<u8, Failure> {
         }
     };
     let names: Vec<String> = planned.manifest.captures.iter().map(|capture| capture.name.clone()).collect();
+    let read = sum(&maps, &reduces);
+    if read.unreadable.len() == names.len() {
+        return Err(nothing_read(job, &names, read.unreadable));
+    }
     let mut telling = Telling::open(job, posts, names, since)?;
     merge(planned, &reduces, &mut telling)?;
-    telling.conclude(job, sum(&maps, &reduces))
+    telling.conclude(job, read)
 }
 
 /// What all steps have done.
@@ -84,6 +88,9 @@ impl Steps {
             wrong.extend(unequal(planned, &maps, reduce));
         }
         wrong.extend(lost(planned, sizes, &maps, &reduces));
+        if wrong.is_empty() {
+            wrong.extend(reduces.iter().filter_map(|reduce| damaged(planned, reduce)));
+        }
         if wrong.is_empty() { Ok(Self { maps, reduces }) } else { Err(wrong) }
     }
 }
@@ -145,6 +152,23 @@ fn lost(planned: &Planned, sizes: &BTreeMap<String, u64>, maps: &[MapDone], redu
     parts.chain(records).filter_map(is_wrong).collect()
 }
 
+/// Why the records are not those that the reduce has written, if they are not. What was told cannot be taken back, so they are
+/// read once before.
+fn damaged(planned: &Planned, reduce: &ReduceDone) -> Option<String> {
+    let name = reduce_file(reduce.partition, RECORDS);
+    let read = || -> io::Result<bool> {
+        let mut reader = RecordReader::new(planned.store.read(&name)?)?;
+        let mut records = 0;
+        while reader.next_one()?.is_some() {
+            records += 1;
+        }
+        Ok((records, reader.sum().checksum()) == (reduce.records, reduce.checksum.clone()))
+    };
+    let other = || io::Error::new(io::ErrorKind::InvalidData, "it is not what the reduce has written");
+    let error = read().and_then(|is_it| if is_it { Ok(()) } else { Err(other()) }).err()?;
+    Some(format!("{}: {}", planned.store.name_of(&name), run_again(&error, &format!("reduce {}", reduce.partition))))
+}
+
 /// The records of all partitions in the order in which they came to light.
 fn merge(planned: &Planned, reduces: &[ReduceDone], telling: &mut Telling) -> Result<(), Failure> {
     let mut readers = Vec::new();
@@ -153,18 +177,15 @@ fn merge(planned: &Planned, reduces: &[ReduceDone], telling: &mut Telling) -> Re
     for (at, reduce) in reduces.iter().enumerate() {
         let name = reduce_file(reduce.partition, RECORDS);
         let fail = |error| Failure::new(4, format!("{}: {error}", planned.store.name_of(&name)));
-        let seen = Seen::default();
-        let input = planned.store.read(&name).map_err(fail)?;
-        let mut reader = RecordReader::new(Box::new(Noted::new(input, seen.clone()))).map_err(fail)?;
+        let mut reader = planned.store.read(&name).and_then(RecordReader::new).map_err(fail)?;
         let first = reader.next_one().map_err(fail)?;
         heap.extend(first.as_ref().map(|(clock, _)| Reverse((*clock, at))));
         next.push(first.map(|(_, record)| record));
-        readers.push((reader, seen, name, 0_u64));
+        readers.push((reader, name));
     }
     let mut records: Vec<Record> = Vec::new();
     while let Some(Reverse((_, at))) = heap.pop() {
-        let (reader, _, name, count) = &mut readers[at];
-        *count += 1;
+        let (reader, name) = &mut readers[at];
         records.extend(next[at].take());
         let fail = |error| Failure::new(4, format!("{}: {error}", planned.store.name_of(name)));
         if let Some((clock, record)) = reader.next_one().map_err(fail)? {
@@ -175,14 +196,7 @@ fn merge(planned: &Planned, reduces: &[ReduceDone], telling: &mut Telling) -> Re
             telling.add(&mut records)?;
         }
     }
-    telling.add(&mut records)?;
-    for ((_, seen, name, count), reduce) in readers.iter().zip(reduces) {
-        if (*count, &seen.so_far().0) != (reduce.records, &reduce.checksum) {
-            let place = planned.store.name_of(name);
-            return Err(Failure::new(4, format!("{place}: it is not what the reduce has written; run it again")));
-        }
-    }
-    Ok(())
+    telling.add(&mut records)
 }
 
 /// What was read in all, as a replay counts it.

@@ -2,9 +2,9 @@
 
 use super::{Planned, map_file};
 use crate::archive::facts::LeftOutWriter;
+use crate::archive::partition;
 use crate::archive::parts::PartWriter;
 use crate::archive::store::{Input, Upload};
-use crate::archive::{Noted, Seen, partition};
 use crate::engine::{LeftOut, Settings, Sieve, Sifted};
 use crate::ops::console;
 use crate::ops::counted;
@@ -123,8 +123,7 @@ struct Keep<'a> {
 
 /// One part.
 struct Kept {
-    writer: PartWriter<Noted<Upload>>,
-    seen: Seen,
+    writer: PartWriter<Upload>,
     name: String,
     first: [u64; 2],
     entries: u64,
@@ -169,24 +168,22 @@ impl Keep<'_> {
 
     fn begin(&self, (holds, partition): (Holds, u32), frame: &Frame<'_>) -> io::Result<Kept> {
         let name = file_name(holds, partition);
-        let (upload, seen) = self.upload(&name)?;
-        let writer = PartWriter::new(upload, &self.planned.manifest.captures[self.index].name)?;
-        Ok(Kept { writer, seen, name, first: [frame.clock.0, frame.at.number], entries: 0, octets: 0 })
+        let writer = PartWriter::new(self.upload(&name)?, &self.planned.manifest.captures[self.index].name)?;
+        Ok(Kept { writer, name, first: [frame.clock.0, frame.at.number], entries: 0, octets: 0 })
     }
 
-    fn upload(&self, name: &str) -> io::Result<(Noted<Upload>, Seen)> {
-        let seen = Seen::default();
-        let upload = self.planned.store.write(&map_file(self.index, name))?;
-        Ok((Noted::new(upload, seen.clone()), seen))
+    fn upload(&self, name: &str) -> io::Result<Upload> {
+        self.planned.store.write(&map_file(self.index, name))
     }
 
     /// Puts all files in their places.
     fn finish(mut self, left_out: &[LeftOut]) -> io::Result<Vec<Part>> {
         let mut parts = Vec::new();
         for ((holds, partition), kept) in std::mem::take(&mut self.parts) {
-            let Kept { writer, seen, name, first, entries, octets } = kept;
-            writer.finish()?.into_inner().commit()?;
-            let (checksum, stored) = seen.so_far();
+            let Kept { writer, name, first, entries, octets } = kept;
+            let (upload, sum) = writer.finish()?;
+            upload.commit()?;
+            let (stored, checksum) = (sum.octets, sum.checksum());
             parts.push(Part { name, holds, partition, entries, octets, first, stored, checksum });
         }
         let mut by_partition: BTreeMap<u32, Vec<&LeftOut>> = BTreeMap::new();
@@ -195,12 +192,12 @@ impl Keep<'_> {
         }
         for (partition, all) in by_partition {
             let name = file_name(Holds::LeftOut, partition);
-            let (upload, seen) = self.upload(&name)?;
-            let mut writer = LeftOutWriter::new(upload)?;
+            let mut writer = LeftOutWriter::new(self.upload(&name)?)?;
             all.iter().try_for_each(|one| writer.push(one))?;
-            writer.finish()?.into_inner().commit()?;
+            let (upload, sum) = writer.finish()?;
+            upload.commit()?;
             let first = [all[0].since.0, all[0].after];
-            let (checksum, stored) = seen.so_far();
+            let (stored, checksum) = (sum.octets, sum.checksum());
             let (holds, entries, octets) = (Holds::LeftOut, all.len() as u64, 0);
             parts.push(Part { name, holds, partition, entries, octets, first, stored, checksum });
         }

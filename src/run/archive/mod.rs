@@ -19,7 +19,7 @@ use crate::archive::digest_of;
 use crate::archive::store::{Input, Store};
 use crate::ops::console::{self, Level};
 use crate::ops::sandbox::Needs;
-use crate::output::steps::{Capture, Manifest, MapDone, ReduceDone, STEP_OCTETS, STEPS_VERSION, Step};
+use crate::output::steps::{Capture, Manifest, MapDone, ReduceDone, STEP_OCTETS, STEPS_VERSION, Step, Sums};
 use std::io;
 use std::path::PathBuf;
 
@@ -90,7 +90,7 @@ impl Planned {
         if let Some(odd) = done.parts.iter().find(|part| part.name != map::file_name(part.holds, part.partition)) {
             return Err(format!("{}: no map writes a file {}", self.store.name_of(&name), odd.name));
         }
-        self.check(&name, &done.manifest)?;
+        self.check(&name, &done.manifest, &done.counters)?;
         Ok(done)
     }
 
@@ -101,7 +101,7 @@ impl Planned {
         if done.partition != partition {
             return Err(format!("{}: it is of partition {}", self.store.name_of(&name), done.partition));
         }
-        self.check(&name, &done.manifest)?;
+        self.check(&name, &done.manifest, &done.counters)?;
         Ok(done)
     }
 
@@ -115,12 +115,21 @@ impl Planned {
         T::read(&octets).map_err(|what| format!("{place}: {what}"))
     }
 
-    /// Whether a step was of this plan.
-    fn check(&self, name: &str, manifest: &str) -> Result<(), String> {
-        if manifest == self.digest {
-            return Ok(());
+    /// Whether a step was of this plan, and has counted what steps count.
+    fn check(&self, name: &str, manifest: &str, counters: &Sums) -> Result<(), String> {
+        let place = self.store.name_of(name);
+        if manifest != self.digest {
+            return Err(format!("{place}: it was made by another plan than {}", self.uri));
         }
-        Err(format!("{}: it was made by another plan than {}", self.store.name_of(name), self.uri))
+        counters.counters().map(drop).ok_or_else(|| format!("{place}: counters that no step has"))
+    }
+}
+
+/// What is wrong with a file of a step, and that the step is run again where that helps.
+fn run_again(error: &io::Error, step: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound => format!("{error}; run {step} again"),
+        _ => error.to_string(),
     }
 }
 

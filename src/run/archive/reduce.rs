@@ -1,10 +1,10 @@
 //! The step that judges a partition: what all maps have kept of it, through one engine in the order of the whole archive.
 
-use super::{Planned, map_file, reduce_file};
+use super::{Planned, map_file, reduce_file, run_again};
 use crate::archive::facts::RecordWriter;
 use crate::archive::order::{Kind, Next, Order, Place, Source};
+use crate::archive::partition;
 use crate::archive::store::Upload;
-use crate::archive::{Noted, Seen, partition};
 use crate::engine::{Counters, Engine, Ports, Settings, Tombstones, of_datagram};
 use crate::finding::Record;
 use crate::ops::console;
@@ -13,10 +13,8 @@ use crate::output::steps::{Holds, MapDone, Part, Read, ReduceDone, Step as _, Su
 use crate::run::Failure;
 use crate::stream::FlowKey;
 use crate::wire::{Defragmenter, Frame, Refusal, Skip, Timestamp, open};
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
-use std::rc::Rc;
 
 /// What `archive reduce` is asked to do.
 pub struct ReduceJob {
@@ -55,26 +53,21 @@ pub fn reduce(job: ReduceJob) -> Result<u8, Failure> {
     let mine = |part: &&Part| part.holds == Holds::Fragments || part.partition == job.partition;
     let files: Vec<(u32, &Part)> =
         maps.iter().flat_map(|map| map.parts.iter().filter(mine).map(|part| (map.index, part))).collect();
-    let opened: Rc<RefCell<HashMap<String, Seen>>> = Rc::default();
-    let open = |name: &str| {
-        let seen = Seen::default();
-        opened.borrow_mut().insert(name.to_owned(), seen.clone());
-        Ok(Box::new(Noted::new(planned.store.read(name)?, seen)) as Box<dyn io::Read + Send>)
-    };
+    let open = |name: &str| planned.store.read(name);
     let mut order = Order::new(files.iter().map(|(input, part)| source(*input, part)).collect(), open);
-    let seen = Seen::default();
     let upload = planned.store.write(&reduce_file(job.partition, RECORDS)).map_err(cannot)?;
-    let out = RecordWriter::new(Noted::new(upload, seen.clone())).map_err(cannot)?;
+    let out = RecordWriter::new(upload).map_err(cannot)?;
     let mut judge = Judge::new(&job, out);
     let clock = maps.iter().map(|map| map.clock).max().unwrap_or_default();
     judge.run(&mut order, Timestamp(clock), planned)?;
-    let read = read_as_written(&files, order.sources(), &opened.borrow(), planned)?;
+    let read = read_as_written(&files, order.sources(), planned)?;
     let counters = judge.counters();
     let Judge { out, tombstones, .. } = judge;
     let missed = tombstones.missed().clone();
     let records = out.records;
-    out.finish().and_then(|noted| noted.into_inner().commit()).map_err(cannot)?;
-    let (checksum, stored) = seen.so_far();
+    let (upload, sum) = out.finish().map_err(cannot)?;
+    upload.commit().map_err(cannot)?;
+    let (stored, checksum) = (sum.octets, sum.checksum());
     let counters = Sums::from(&counters);
     let partition = job.partition;
     let manifest = planned.digest.clone();
@@ -99,13 +92,11 @@ fn source(input: u32, part: &Part) -> Source {
 fn read_as_written(
     files: &[(u32, &Part)],
     sources: &[Source],
-    opened: &HashMap<String, Seen>,
     planned: &Planned,
 ) -> Result<BTreeMap<String, Read>, Failure> {
     let mut all = BTreeMap::new();
-    for ((_, part), Source { name, read: [entries, octets], .. }) in files.iter().zip(sources) {
-        let (entries, octets) = (*entries, *octets);
-        let checksum = opened.get(name).map(|seen| seen.so_far().0).unwrap_or_default();
+    for ((_, part), Source { name, read: [entries, octets], sum, .. }) in files.iter().zip(sources) {
+        let (entries, octets, checksum) = (*entries, *octets, sum.checksum());
         if (entries, octets, &checksum) != (part.entries, part.octets, &part.checksum) {
             let place = planned.store.name_of(name);
             return Err(Failure::new(4, format!("{place}: it is not what the map has written; run the map again")));
@@ -126,11 +117,11 @@ struct Judge {
     /// This one, of so many, by this seed.
     mine: (u32, u32, u64),
     records: Vec<Record>,
-    out: RecordWriter<Noted<Upload>>,
+    out: RecordWriter<Upload>,
 }
 
 impl Judge {
-    fn new(job: &ReduceJob, out: RecordWriter<Noted<Upload>>) -> Self {
+    fn new(job: &ReduceJob, out: RecordWriter<Upload>) -> Self {
         let manifest = &job.planned.manifest;
         Self {
             engine: Engine::new(job.settings.clone()),
@@ -149,7 +140,7 @@ impl Judge {
         F: FnMut(&str) -> io::Result<Box<dyn io::Read + Send>>,
     {
         let fail = |(name, error): (String, io::Error)| {
-            Failure::new(4, format!("{}: {error}; run the map again", planned.store.name_of(&name)))
+            Failure::new(4, format!("{}: {}", planned.store.name_of(&name), run_again(&error, "the map")))
         };
         while let Some(next) = order.next_one().map_err(fail)? {
             let clock = match next {

@@ -187,6 +187,18 @@ fn answer_to<S: Site>(octets: &[u8], local: IpAddr, site: &mut S) -> Option<Answ
         Err(_) => return refuse("400 Bad Request", "no request of HTTP/1\n"),
     }
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    // As proxies are asked (RFC 9112 §3.2.2); which host is meant the field says as well.
+    let target = match target.split_once("://") {
+        Some(("http" | "https", rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        _ => target,
+    };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    Some(site.answer(&Request { method, path, query, local, fields: parsed.headers }))
+    let mut answer = site.answer(&Request { method, path, query, local, fields: parsed.headers });
+    if let Answer::Whole(whole) = &mut answer
+        && method == "HEAD"
+    {
+        // RFC 9110 §9.3.2: never more than the fields.
+        whole.truncate(memchr::memmem::find(whole, b"\r\n\r\n").map_or(whole.len(), |end| end + 4));
+    }
+    Some(answer)
 }
