@@ -17,8 +17,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A server that ends with the test.
@@ -44,6 +44,9 @@ fn target(name: &str) -> PathBuf {
 
 /// Whether it is there, after these commands if need be; else that is said loudly, or fails where that isn't allowed.
 fn installed(program: &Path, by: &[&[&str]]) -> bool {
+    // Tests run at once, and two of them need the same.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !program.is_file() && std::env::var_os("BAREWIRE_REQUIRE_ALL").is_some() {
         for command in by {
             let folder = env!("CARGO_MANIFEST_DIR");
