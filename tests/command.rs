@@ -1,19 +1,14 @@
 //! The program as it is typed: exit status, messages, formats, the same bytes for any number of workers.
 
+#[path = "bed/program.rs"]
+mod program;
+
 use barewire::testing::{Link, Transcript, frames, pcap};
+use program::barewire;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-fn barewire(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_barewire"))
-        .args(arguments)
-        .env_remove("BAREWIRE_FAIL_ON")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program runs")
-}
 
 fn root(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()

@@ -8,11 +8,14 @@
 #[cfg(feature = "cloud")]
 mod cloud;
 mod inside;
+#[path = "../bed/program.rs"]
+mod program;
 mod told;
 mod traffic;
 
 use barewire::testing::{Random, Speaker, Transcript};
 use barewire::wire::Timestamp;
+use program::barewire;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -30,15 +33,6 @@ struct Bed {
     captures: Vec<String>,
     options: Vec<&'static str>,
     want: Output,
-}
-
-fn barewire(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_barewire"))
-        .args(arguments)
-        .env_remove("BAREWIRE_FAIL_ON")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program runs")
 }
 
 fn told(output: &Output) -> String {

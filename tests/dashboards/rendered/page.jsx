@@ -90,14 +90,16 @@ const completed = (panel) => {
   };
 };
 
+const values = (panel, frames) =>
+  getFieldDisplayValues({
+    fieldConfig: completed(panel), reduceOptions: panel.options.reduceOptions, replaceVariables: as, theme, data: frames, sparkline: false, timeZone: "utc",
+  });
+
 const Stat = ({ panel, frames, width, height }) => {
   const { options } = panel;
-  const values = getFieldDisplayValues({
-    fieldConfig: completed(panel), reduceOptions: options.reduceOptions, replaceVariables: as, theme, data: frames, sparkline: false, timeZone: "utc",
-  });
   return (
     <VizRepeater
-      getValues={() => values}
+      getValues={() => values(panel, frames)}
       getAlignmentFactors={getDisplayValueAlignmentFactors}
       renderValue={({ value, width, height, count }) => (
         <BigValue
@@ -112,12 +114,9 @@ const Stat = ({ panel, frames, width, height }) => {
 
 const Gauges = ({ panel, frames, width, height }) => {
   const { options } = panel;
-  const values = getFieldDisplayValues({
-    fieldConfig: completed(panel), reduceOptions: options.reduceOptions, replaceVariables: as, theme, data: frames, sparkline: false, timeZone: "utc",
-  });
   return (
     <VizRepeater
-      getValues={() => values}
+      getValues={() => values(panel, frames)}
       getAlignmentFactors={getDisplayValueAlignmentFactors}
       renderValue={({ value, width, height, alignmentFactors, orientation, count }) => (
         <BarGauge
